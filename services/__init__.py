@@ -1,0 +1,1 @@
+"""One folder a service; `shared` is all they have in common."""

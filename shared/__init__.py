@@ -1,0 +1,1 @@
+"""What two services need: schemas, steps, recipes, store, plan, run, worker."""

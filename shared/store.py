@@ -1,0 +1,212 @@
+"""Object storage: the only source of truth, and the only file that imports obstore.
+
+Data objects are immutable and named by their content. A receipt, written last and only where it is
+absent, commits them: readers go through receipts, and the first writer wins. An object without a
+receipt is garbage, swept by age.
+
+URLs: a folder (`/data/corpusmill`, `file:///data/corpusmill`), `s3://bucket/prefix`,
+`gs://bucket/prefix`, `az://container/prefix`. Credentials come from the environment variables that
+the object store's own tools use (AWS_ACCESS_KEY_ID, AWS_ENDPOINT_URL, ...).
+"""
+
+import json
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import obstore
+from obstore.exceptions import AlreadyExistsError, BaseError
+from obstore.exceptions import NotFoundError as ObjectNotFoundError
+from obstore.store import LocalStore, ObjectStore, from_url
+
+from shared.errors import NotFoundError, PermanentError, TransientError, UsageError
+
+#: Large transfers go in parts of this size, so that memory stays bounded.
+PART_BYTES = 8 * 2**20
+_RETRY: Any = {"max_retries": 5, "retry_timeout": timedelta(seconds=60)}
+
+
+@dataclass(frozen=True)
+class Entry:
+    """An object in a listing."""
+
+    key: str
+    size: int
+    modified: datetime
+
+
+@dataclass(frozen=True)
+class Stat:
+    """Size in bytes and entity tag of an object."""
+
+    size: int
+    etag: str
+
+
+class Store:
+    """A prefix of an object store."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self._objects = _connect(url)
+
+    def get(self, key: str) -> bytes:
+        """The whole object; NotFoundError where there is none."""
+        with _translated(key):
+            return bytes(obstore.get(self._objects, key).bytes())
+
+    def get_json(self, key: str) -> Any:
+        """The object, parsed as JSON."""
+        return json.loads(self.get(key))
+
+    def get_range(self, key: str, offset: int, length: int) -> bytes:
+        """Bytes [offset, offset + length), fewer only at the object's end."""
+        length = min(length, self.stat(key).size - offset)
+        if length <= 0:
+            return b""
+        with _translated(key):
+            return bytes(obstore.get_range(self._objects, key, start=offset, length=length))
+
+    def stat(self, key: str) -> Stat:
+        """Size and etag; NotFoundError where there is no such object."""
+        with _translated(key):
+            meta = obstore.head(self._objects, key)
+        return Stat(meta["size"], str(meta["e_tag"] or meta["last_modified"].isoformat()))
+
+    def exists(self, key: str) -> bool:
+        """Whether the object is there."""
+        try:
+            self.stat(key)
+        except NotFoundError:
+            return False
+        return True
+
+    def put(self, key: str, data: bytes) -> None:
+        """Write an object whose bytes follow from its key, or a mutable one (progress, marks)."""
+        with _translated(key):
+            obstore.put(self._objects, key, data)
+
+    def put_json(self, key: str, value: Any) -> None:
+        """`put` of canonical JSON."""
+        self.put(key, to_json(value))
+
+    def put_if_absent(self, key: str, data: bytes) -> bool:
+        """Commit: True for the first writer; False, and nothing written, for every later one."""
+        with _translated(key):
+            try:
+                obstore.put(self._objects, key, data, mode="create", use_multipart=False)
+            except AlreadyExistsError:
+                return False
+        return True
+
+    def put_stream(self, key: str, chunks: Iterable[bytes]) -> int:
+        """Write an object from chunks, held in memory a part at a time; returns its bytes."""
+        total = 0
+        with (
+            _translated(key),
+            obstore.open_writer(self._objects, key, buffer_size=PART_BYTES) as writer,
+        ):
+            for chunk in chunks:
+                writer.write(chunk)
+                total += len(chunk)
+        return total
+
+    def list(self, prefix: str) -> Iterator[Entry]:
+        """All objects below a prefix (a folder, with its trailing slash), in order of their keys."""
+        with _translated(prefix):
+            found = [
+                Entry(meta["path"], meta["size"], meta["last_modified"])
+                for page in obstore.list(self._objects, prefix)
+                for meta in page
+            ]
+        yield from sorted(found, key=lambda e: e.key)
+
+    def delete(self, key: str) -> None:
+        """Remove an object; no error where there is none."""
+        try:
+            with _translated(key):
+                obstore.delete(self._objects, key)
+        except NotFoundError:
+            return
+
+    def download(self, key: str, path: Path) -> None:
+        """Copy an object to a local file, a part at a time."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = path.with_name(path.name + ".partial")
+        with _translated(key), partial.open("wb") as file:
+            for chunk in obstore.get(self._objects, key).stream(min_chunk_size=PART_BYTES):
+                file.write(bytes(chunk))
+        partial.replace(path)
+
+    def upload(self, path: Path, key: str) -> None:
+        """Copy a local file to an object, a part at a time."""
+        with path.open("rb") as file:
+            self.put_stream(key, iter(lambda: file.read(PART_BYTES), b""))
+
+    def check_conditional_writes(self) -> None:
+        """Raise PermanentError where the store does not enforce put-if-absent (at start)."""
+        key = f"probes/{os.getpid()}-{os.urandom(6).hex()}"
+        try:
+            first = self.put_if_absent(key, b"1")
+            second = self.put_if_absent(key, b"2")
+            if not first or second or self.get(key) != b"1":
+                raise PermanentError(
+                    f"the store {self.url} does not enforce conditional writes (put-if-absent); "
+                    "commits would not be safe. Use a store that does."
+                )
+        finally:
+            self.delete(key)
+
+
+def to_json(value: Any) -> bytes:
+    """Canonical JSON: sorted keys, UTF-8."""
+    return json.dumps(value, sort_keys=True, ensure_ascii=False, indent=1).encode()
+
+
+def split_uri(uri: str) -> tuple[str, str]:
+    """A source's URI as (store URL, key): the folder or bucket, and the rest."""
+    if uri.startswith("file://"):
+        uri = uri.removeprefix("file://")
+    if "://" not in uri:
+        path = Path(uri)
+        if not path.is_absolute():
+            raise UsageError(f"{uri!r} is neither an absolute path nor a URI", field="sources")
+        return str(path.parent), path.name
+    scheme, _, rest = uri.partition("://")
+    bucket, _, key = rest.partition("/")
+    if not bucket or not key:
+        raise UsageError(f"{uri!r} names no object", field="sources")
+    return f"{scheme}://{bucket}", key
+
+
+def _connect(url: str) -> ObjectStore:
+    if url.startswith("file://"):
+        url = url.removeprefix("file://")
+    if "://" not in url:
+        return LocalStore(Path(url), mkdir=True)
+    options: Any = {}
+    if url.startswith("s3://") and os.environ.get("AWS_ENDPOINT_URL", "").startswith("http://"):
+        options["client_options"] = {"allow_http": True}
+    try:
+        return from_url(url, retry_config=_RETRY, **options)
+    except (BaseError, ValueError) as error:
+        raise UsageError(f"cannot open the store {url!r}: {error}", field="store") from error
+
+
+class _translated:
+    """Turns the object store's exceptions into the three kinds of `shared.errors`."""
+
+    def __init__(self, key: str) -> None:
+        self.key = key
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        if isinstance(error, ObjectNotFoundError | FileNotFoundError):
+            raise NotFoundError(f"no object {self.key}") from error
+        if isinstance(error, BaseError | OSError):
+            raise TransientError(f"store: {self.key}: {error}") from error
