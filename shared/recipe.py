@@ -304,5 +304,3 @@ def _fingerprint(
     # Rows that failed in an earlier step are not computed either, so every step before gates.
     failures = [b.fingerprint for b in before]
     return digest([step.name, params.model_dump(mode="json"), reads, gates, failures])
-
-

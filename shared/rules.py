@@ -34,8 +34,10 @@ Scalar: TypeAlias = str | int | float | bool
 
 
 def _value(text: str) -> Scalar | list[Scalar]:
-    """A number, true, false, a plain word, or a bracketed list of those. Not YAML: in YAML the
-    language code `no` is false."""
+    """A number, true, false, a plain word, or a bracketed list of those.
+
+    Not YAML: in YAML the language code `no` is false.
+    """
     if text.startswith("[") and text.endswith("]"):
         return [_scalar(part) for part in text[1:-1].split(",") if part.strip()]
     return _scalar(text)

@@ -150,8 +150,11 @@ def row_step(
 def source_step(
     name: str, *, columns: tuple[Column, ...], params: type[Params] = NoParams
 ) -> Callable[[SourceFunction], SourceFunction]:
-    """Register the reader of a shard: yields tables of `columns` (transient ones and `error`
-    included), a bounded number of rows each, in the order of the archive."""
+    """Register the reader of a shard.
+
+    It yields tables of `columns` (transient ones and `error` included), a bounded number of rows
+    each, in the order of the archive.
+    """
 
     def decorate(function: SourceFunction) -> SourceFunction:
         register(Step(name, (), columns, params, function.__doc__ or "", source=function))

@@ -11,7 +11,9 @@ the object store's own tools use (AWS_ACCESS_KEY_ID, AWS_ENDPOINT_URL, ...).
 
 import json
 import os
-from collections.abc import Iterable, Iterator
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -22,7 +24,7 @@ from obstore.exceptions import AlreadyExistsError, BaseError
 from obstore.exceptions import NotFoundError as ObjectNotFoundError
 from obstore.store import LocalStore, ObjectStore, from_url
 
-from shared.errors import NotFoundError, PermanentError, TransientError, UsageError
+from shared.errors import CorpusmillError, NotFoundError, PermanentError, TransientError, UsageError
 
 #: Large transfers go in parts of this size, so that memory stays bounded.
 PART_BYTES = 8 * 2**20
@@ -55,7 +57,7 @@ class Store:
 
     def get(self, key: str) -> bytes:
         """The whole object; NotFoundError where there is none."""
-        with _translated(key):
+        with _Translated(key):
             return bytes(obstore.get(self._objects, key).bytes())
 
     def get_json(self, key: str) -> Any:
@@ -64,15 +66,23 @@ class Store:
 
     def get_range(self, key: str, offset: int, length: int) -> bytes:
         """Bytes [offset, offset + length), fewer only at the object's end."""
-        length = min(length, self.stat(key).size - offset)
-        if length <= 0:
-            return b""
-        with _translated(key):
-            return bytes(obstore.get_range(self._objects, key, start=offset, length=length))
+        return self.range_reader(key, self.stat(key).size)(offset, length)
+
+    def range_reader(self, key: str, size: int) -> Callable[[int, int], bytes]:
+        """`get_range` of one object whose size is known, without asking for it each time."""
+
+        def read(offset: int, length: int) -> bytes:
+            length = min(length, size - offset)
+            if length <= 0:
+                return b""
+            with _Translated(key):
+                return bytes(obstore.get_range(self._objects, key, start=offset, length=length))
+
+        return read
 
     def stat(self, key: str) -> Stat:
         """Size and etag; NotFoundError where there is no such object."""
-        with _translated(key):
+        with _Translated(key):
             meta = obstore.head(self._objects, key)
         return Stat(meta["size"], str(meta["e_tag"] or meta["last_modified"].isoformat()))
 
@@ -86,7 +96,7 @@ class Store:
 
     def put(self, key: str, data: bytes) -> None:
         """Write an object whose bytes follow from its key, or a mutable one (progress, marks)."""
-        with _translated(key):
+        with _Translated(key):
             obstore.put(self._objects, key, data)
 
     def put_json(self, key: str, value: Any) -> None:
@@ -95,7 +105,7 @@ class Store:
 
     def put_if_absent(self, key: str, data: bytes) -> bool:
         """Commit: True for the first writer; False, and nothing written, for every later one."""
-        with _translated(key):
+        with _Translated(key):
             try:
                 obstore.put(self._objects, key, data, mode="create", use_multipart=False)
             except AlreadyExistsError:
@@ -105,18 +115,28 @@ class Store:
     def put_stream(self, key: str, chunks: Iterable[bytes]) -> int:
         """Write an object from chunks, held in memory a part at a time; returns its bytes."""
         total = 0
-        with (
-            _translated(key),
-            obstore.open_writer(self._objects, key, buffer_size=PART_BYTES) as writer,
-        ):
+        with self.writer(key) as write:
             for chunk in chunks:
-                writer.write(chunk)
+                write(chunk)
                 total += len(chunk)
         return total
 
+    @contextmanager
+    def writer(self, key: str) -> Iterator[Callable[[bytes], Any]]:
+        """A function that appends to a new object; after an error there is no object."""
+        with _Translated(key):
+            writer = obstore.open_writer(self._objects, key, buffer_size=PART_BYTES)
+            try:
+                yield writer.write
+            except BaseException:
+                writer.close()
+                obstore.delete(self._objects, key)
+                raise
+            writer.close()
+
     def list(self, prefix: str) -> Iterator[Entry]:
-        """All objects below a prefix (a folder, with its trailing slash), in order of their keys."""
-        with _translated(prefix):
+        """All objects below a prefix (a folder with its trailing slash), in order of keys."""
+        with _Translated(prefix):
             found = [
                 Entry(meta["path"], meta["size"], meta["last_modified"])
                 for page in obstore.list(self._objects, prefix)
@@ -127,7 +147,7 @@ class Store:
     def delete(self, key: str) -> None:
         """Remove an object; no error where there is none."""
         try:
-            with _translated(key):
+            with _Translated(key):
                 obstore.delete(self._objects, key)
         except NotFoundError:
             return
@@ -136,7 +156,7 @@ class Store:
         """Copy an object to a local file, a part at a time."""
         path.parent.mkdir(parents=True, exist_ok=True)
         partial = path.with_name(path.name + ".partial")
-        with _translated(key), partial.open("wb") as file:
+        with _Translated(key), partial.open("wb") as file:
             for chunk in obstore.get(self._objects, key).stream(min_chunk_size=PART_BYTES):
                 file.write(bytes(chunk))
         partial.replace(path)
@@ -196,7 +216,7 @@ def _connect(url: str) -> ObjectStore:
         raise UsageError(f"cannot open the store {url!r}: {error}", field="store") from error
 
 
-class _translated:
+class _Translated:
     """Turns the object store's exceptions into the three kinds of `shared.errors`."""
 
     def __init__(self, key: str) -> None:
@@ -210,3 +230,15 @@ class _translated:
             raise NotFoundError(f"no object {self.key}") from error
         if isinstance(error, BaseError | OSError):
             raise TransientError(f"store: {self.key}: {error}") from error
+
+
+def main(url: str) -> None:
+    """Exit with an error where the store cannot be used."""
+    try:
+        Store(url).check_conditional_writes()
+    except CorpusmillError as error:
+        sys.exit(f"store {url}: {error}")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

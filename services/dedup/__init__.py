@@ -1,0 +1,1 @@
+"""Deduplication: keys of documents, matching over all shards, clusters and their keepers."""

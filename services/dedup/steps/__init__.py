@@ -1,0 +1,1 @@
+"""Steps of the deduplication service, found by import."""

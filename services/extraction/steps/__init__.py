@@ -1,0 +1,1 @@
+"""Steps of the extraction service, found by import."""

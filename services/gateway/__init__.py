@@ -1,0 +1,1 @@
+"""The gateway: REST, the conductor, the command line and the embedded cluster."""

@@ -1,0 +1,201 @@
+"""`/v1/batches`: submit, list, status, cancel, retry, delete."""
+
+import hashlib
+import secrets
+import time
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Header, Response
+
+from services.gateway.catalog import BatchView
+from services.gateway.conductor import batch_state
+from services.gateway.models import BatchRequest, GatewayDep, Page, PagingDep, page_of
+from services.gateway.state import Gateway
+from shared.errors import ConflictError, NotFoundError, UsageError
+from shared.recipe import digest, load_recipe, override_recipe
+from shared.run import open_source
+from shared.shards import Batch, Source, unique_names
+from shared.stages import compile_batch
+from shared.store import Store, to_json
+
+router = APIRouter(prefix="/v1/batches", tags=["batches"])
+#: Sources are looked up side by side, since each is a round trip to an object store.
+LOOKUPS = 32
+
+
+@router.post("", status_code=201)
+def submit(
+    request: BatchRequest,
+    gw: GatewayDep,
+    response: Response,
+    idempotency_key: Annotated[str | None, Header(max_length=256)] = None,
+) -> dict[str, Any]:
+    """Submit a batch. Everything is checked before anything runs.
+
+    With an Idempotency-Key, repeating the request returns the batch that it made the first time.
+    """
+    batch_id = f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(4)}"
+    if idempotency_key is not None:
+        batch_id, known = _claim(gw.store, idempotency_key, request, batch_id)
+        if known:
+            response.status_code = 200
+            return describe(gw, gw.catalog.view(batch_id))
+    batch = build_batch(gw, request, batch_id)
+    compile_batch(batch)
+    gw.store.put_if_absent(f"batches/{batch_id}/batch.json", to_json(batch.model_dump(mode="json")))
+    return describe(gw, gw.catalog.view(batch_id))
+
+
+def _claim(store: Store, key: str, request: BatchRequest, batch_id: str) -> tuple[str, bool]:
+    """The batch id that belongs to an idempotency key, and whether that batch is there."""
+    name = f"idempotency/{hashlib.sha256(key.encode()).hexdigest()[:32]}.json"
+    body = digest(request.model_dump(mode="json"))
+    if store.put_if_absent(name, to_json({"batch": batch_id, "request": body})):
+        return batch_id, False
+    record = store.get_json(name)
+    if record["request"] != body:
+        raise ConflictError("the Idempotency-Key was used before, with another request")
+    return record["batch"], store.exists(f"batches/{record['batch']}/batch.json")
+
+
+def build_batch(gw: Gateway, request: BatchRequest, batch_id: str) -> Batch:
+    """A validated batch; UsageError names the field at fault."""
+    recipe = load_recipe(request.recipe)
+    if request.overrides:
+        recipe = override_recipe(recipe, request.overrides)
+    return Batch(
+        id=batch_id,
+        recipe=recipe,
+        sources=tuple(_sources(gw.store, request.sources)),
+        shard_bytes=request.shard_bytes or gw.conf.shard_bytes,
+        submitter=request.submitter,
+        created=datetime.now(UTC),
+        labels=request.labels,
+    )
+
+
+def _sources(store: Store, uris: list[str]) -> list[Source]:
+    """Look every source up: size and etag are part of what it is."""
+    expanded: list[tuple[int, str]] = []
+    for position, uri in enumerate(uris):
+        expanded += [(position, u) for u in _expand(store, uri, position)]
+    names = [uri for _, uri in expanded]
+    twice = {n for n in names if names.count(n) > 1} if len(set(names)) < len(names) else set()
+    if twice:
+        raise UsageError(f"sources: {min(twice)} is named twice", field="sources")
+
+    def look(item: tuple[tuple[int, str], str]) -> Source:
+        (position, uri), name = item
+        where, key = open_source(store, uri)
+        try:
+            stat = where.stat(key)
+        except NotFoundError as error:
+            field = f"sources.{position}"
+            raise UsageError(f"{field}: there is no {uri}", field=field) from error
+        return Source(uri=uri, name=name, size=stat.size, etag=stat.etag)
+
+    with ThreadPoolExecutor(LOOKUPS) as pool:
+        return list(pool.map(look, zip(expanded, unique_names(names), strict=True)))
+
+
+def _expand(store: Store, uri: str, position: int) -> list[str]:
+    """A URI that ends with a slash stands for all objects below it."""
+    if not uri.endswith("/"):
+        return [uri.removeprefix("file://")]
+    where, key = open_source(store, uri + "x")
+    prefix = key.removesuffix("x")
+    base = uri.removesuffix(prefix) if prefix else uri
+    found = [base + e.key for e in where.list(prefix)]
+    if not found:
+        field = f"sources.{position}"
+        raise UsageError(f"{field}: nothing below {uri}", field=field)
+    return found
+
+
+@router.get("")
+def list_batches(gw: GatewayDep, page: PagingDep) -> Page[dict[str, Any]]:
+    """Batches, oldest first."""
+    ids, following = page_of(gw.catalog.ids(), page)
+    items = []
+    for batch_id in ids:
+        view = gw.catalog.view(batch_id)
+        batch = view.batch
+        items.append(
+            {
+                "id": batch.id,
+                "state": batch_state(gw.catalog, view),
+                "recipe": batch.recipe.name,
+                "sources": len(batch.sources),
+                "shards": len(batch.shards),
+                "created": batch.created.isoformat(),
+            }
+        )
+    return Page(items=items, next=following)
+
+
+@router.get("/{batch_id}")
+def status(batch_id: str, gw: GatewayDep) -> dict[str, Any]:
+    """State, progress by stage, funnel, estimated time left, failures."""
+    return describe(gw, gw.catalog.view(batch_id))
+
+
+@router.post("/{batch_id}/cancel", status_code=202)
+def cancel(batch_id: str, gw: GatewayDep) -> dict[str, Any]:
+    """Stop a batch: running tasks end, nothing more is sent. What is committed stays."""
+    gw.catalog.cancel(batch_id)
+    return describe(gw, gw.catalog.view(batch_id))
+
+
+@router.post("/{batch_id}/retry", status_code=202)
+def retry(batch_id: str, gw: GatewayDep) -> dict[str, Any]:
+    """Let a failed or cancelled batch go on from what is committed."""
+    gw.catalog.retry(batch_id)
+    return describe(gw, gw.catalog.view(batch_id))
+
+
+@router.delete("/{batch_id}")
+def delete(batch_id: str, gw: GatewayDep) -> dict[str, int]:
+    """Remove an ended batch, its datasets, and all columns that no other batch shares."""
+    return {"objects_removed": gw.catalog.delete(batch_id)}
+
+
+def describe(gw: Gateway, view: BatchView) -> dict[str, Any]:
+    """A batch for people and programs."""
+    gw.catalog.refresh(view)
+    batch = view.batch
+    totals = view.funnel.stages.values()
+    done, tasks = sum(len(t.done) for t in totals), sum(t.tasks for t in totals)
+    state = batch_state(gw.catalog, view)
+    return {
+        "id": batch.id,
+        "state": state,
+        "recipe": {
+            "name": batch.recipe.name,
+            "hash": batch.recipe.hash,
+            "source": batch.recipe.source,
+            "published": batch.recipe.published,
+        },
+        "created": batch.created.isoformat(),
+        "submitter": batch.submitter,
+        "labels": batch.labels,
+        "sources": len(batch.sources),
+        "source_bytes": sum(s.size for s in batch.sources),
+        "shards": len(batch.shards),
+        "progress": {"tasks": tasks, "done": done, "fraction": round(done / tasks, 4)},
+        "eta_seconds": _eta(batch, done, tasks, state),
+        "funnel": view.funnel.to_dict(view.pipeline),
+        "failures": gw.catalog.failures(batch.id),
+        "datasets": [
+            d for d in view.pipeline.datasets if gw.store.exists(f"datasets/{d}/manifest.json")
+        ],
+    }
+
+
+def _eta(batch: Batch, done: int, tasks: int, state: str) -> float | None:
+    """Time left if tasks go on ending as fast as since the submission; None where unknown."""
+    if state in ("finished", "failed", "cancelled"):
+        return 0.0
+    elapsed = time.time() - batch.created.timestamp()
+    return round(elapsed / done * (tasks - done), 1) if done else None

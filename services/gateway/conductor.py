@@ -1,0 +1,146 @@
+"""The conductor: looks at what is committed and feeds the queues, a bounded window at a time.
+
+One gateway holds the lease and conducts; every other one stands by. The conductor remembers
+nothing that it could not find out again: what waits stands in the queues, what runs has a lease,
+what is done has a receipt. So it makes no difference when Redis is emptied, a worker dies, or the
+conductor itself is restarted.
+"""
+
+import logging
+import os
+import socket
+import threading
+import time
+
+from redis.exceptions import RedisError
+
+from services.gateway.catalog import BatchView, Catalog
+from shared import worker
+from shared.errors import CorpusmillError, NotFoundError
+from shared.leases import Leases
+from shared.plan import runnable
+from shared.ref import RunRef, TaskRef
+from shared.settings import Settings
+
+log = logging.getLogger(__name__)
+
+LEASE_NAME = "conductor"
+#: A message that has left the queue and has no lease yet is on its way to a worker's process.
+GRACE_SECONDS = 3.0
+
+
+class Conductor:
+    """A thread that keeps the queues fed."""
+
+    def __init__(self, catalog: Catalog, leases: Leases, conf: Settings) -> None:
+        self._catalog, self._leases, self._conf = catalog, leases, conf
+        self._me = f"{socket.gethostname()}-{os.getpid()}-{id(self)}"
+        self._sent: dict[str, float] = {}
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._loop, name="conductor", daemon=True)
+        self.last_look = 0.0
+
+    def start(self) -> None:
+        """Begin to conduct, or to stand by."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End after the present look."""
+        self._stop.set()
+        self._thread.join()
+
+    def _loop(self) -> None:
+        while not self._stop.wait(self._conf.tick.total_seconds()):
+            try:
+                if self._leases.acquire(LEASE_NAME, self._me, 20 * self._conf.tick):
+                    self.look()
+            except (RedisError, CorpusmillError, OSError) as error:
+                log.warning("conductor: %s; looking again", error)
+            except Exception:
+                log.exception("conductor: defect; looking again")
+
+    def look(self) -> None:
+        """One look at everything: settle what has ended, send what can run."""
+        queues = {service: worker.waiting(service) for service in worker.SERVICES}
+        present = {ref for waiting in queues.values() for ref in waiting}
+        room = {s: self._conf.window - len(waiting) for s, waiting in queues.items()}
+        for batch in self._catalog.active():
+            try:
+                view = self._catalog.view(batch)
+            except (CorpusmillError, ValueError) as error:
+                log.error("batch %s cannot be planned: %s", batch, error)  # noqa: TRY400
+                continue
+            self._feed_batch(view, present, room)
+        self._feed_runs(present, room)
+        self._forget_old()
+        self.last_look = time.time()
+
+    def _feed_batch(self, view: BatchView, present: set[str], room: dict[str, int]) -> None:
+        """Send the batch's runnable tasks, as many as the window has room for."""
+        self._catalog.refresh(view)
+        failed = {m["task"] for m in self._catalog.failures(view.batch.id)}
+        if self._catalog.is_cancelled(view.batch.id):
+            self._catalog.settle(view)
+            return
+        candidates: list[TaskRef] = []
+        some_left = False
+        for ref in runnable(view.pipeline, view.funnel.committed()):
+            if ref.id in failed:
+                continue
+            some_left = True
+            service = view.pipeline.stages[ref.stage].service
+            if ref.id not in present and self._is_late(ref.id) and room[service] > 0:
+                candidates.append(ref)
+                room[service] -= 1
+            if not any(n > 0 for n in room.values()):
+                break
+        if not some_left:
+            self._catalog.settle(view)
+            return
+        held = self._leases.held_many([ref.id for ref in candidates])
+        for ref in candidates:
+            if ref.id not in held:
+                self._send(view.pipeline.stages[ref.stage].service, ref)
+
+    def _feed_runs(self, present: set[str], room: dict[str, int]) -> None:
+        """Send every training run that has not ended."""
+        keys = [e.key for e in self._catalog.store.list("runs/")]
+        ended = {
+            k.split("/")[1]
+            for k in keys
+            if k.rsplit("/", 1)[-1] in ("finished.json", "failed.json", "cancelled.json")
+            and k.count("/") == 2
+        }
+        for key in keys:
+            run = key.split("/")[1]
+            if key != f"runs/{run}/run.json" or run in ended or room["training"] <= 0:
+                continue
+            ref = RunRef(run=run)
+            if ref.id not in present and self._is_late(ref.id) and not self._leases.held(ref.id):
+                self._send("training", ref)
+                room["training"] -= 1
+
+    def _send(self, service: str, ref: TaskRef | RunRef) -> None:
+        worker.send(service, ref)
+        self._sent[ref.id] = time.monotonic()
+
+    def _is_late(self, ref: str) -> bool:
+        """Whether the task was not sent just now."""
+        return time.monotonic() - self._sent.get(ref, -GRACE_SECONDS) >= GRACE_SECONDS
+
+    def _forget_old(self) -> None:
+        now = time.monotonic()
+        self._sent = {r: t for r, t in self._sent.items() if now - t < GRACE_SECONDS}
+
+
+def batch_state(catalog: Catalog, view: BatchView) -> str:
+    """One word for people: queued, running, cancelling, finished, failed or cancelled."""
+    try:
+        end = view.final or catalog.end(view.batch.id)
+    except NotFoundError:
+        end = None
+    if end is not None:
+        return str(end["state"])
+    if catalog.is_cancelled(view.batch.id):
+        return "cancelling"
+    return "running" if any(t.done for t in view.funnel.stages.values()) else "queued"

@@ -1,0 +1,144 @@
+"""What Redis holds besides messages: leases, tries, back-off and counters of tasks.
+
+All of it may vanish at any moment. Losing a lease or a counter costs a repeated task at most.
+
+    corpusmill:lease:<task>     a worker is at it (expires)
+    corpusmill:tries:<task>     how often it was begun and not ended (expires after a day)
+    corpusmill:faults:<task>    how often it ended with an error (expires after a day)
+    corpusmill:pause:<task>     not to be sent again yet (expires)
+    corpusmill:alive:<worker>   JSON: its service(s), since when (expires)
+    corpusmill:stats:<queue>    counters: done, failed, retried, careful, ...
+    corpusmill:conductor        the one conductor's lease (expires)
+"""
+
+import json
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any
+
+import redis
+from redis.exceptions import RedisError
+
+PREFIX = "corpusmill:"
+DAY_SECONDS = 86_400
+
+
+class Leases:
+    """Leases, tries and counters in Redis."""
+
+    def __init__(self, url: str) -> None:
+        self.redis: redis.Redis = redis.Redis.from_url(
+            url, decode_responses=True, socket_timeout=10, socket_connect_timeout=5
+        )
+
+    @contextmanager
+    def hold(self, name: str, seconds: timedelta) -> Iterator[None]:
+        """Keep a lease alive from a thread for as long as the block runs."""
+        ended = threading.Event()
+
+        def renew() -> None:
+            while True:
+                with _ignore_outage():
+                    self.redis.set(PREFIX + name, "1", px=_milliseconds(seconds))
+                if ended.wait(seconds.total_seconds() / 3):
+                    return
+
+        thread = threading.Thread(target=renew, name=f"lease {name}", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            thread.join()
+            with _ignore_outage():
+                self.redis.delete(PREFIX + name)
+
+    def acquire(self, name: str, owner: str, seconds: timedelta) -> bool:
+        """Take or renew an exclusive lease; False where another owner has it."""
+        key, ttl = PREFIX + name, _milliseconds(seconds)
+        if self.redis.set(key, owner, nx=True, px=ttl):
+            return True
+        if self.redis.get(key) == owner:
+            return bool(self.redis.pexpire(key, ttl))
+        return False
+
+    def held(self, task: str) -> bool:
+        """Whether a worker is at the task, or the task has to wait."""
+        return bool(self.redis.exists(f"{PREFIX}lease:{task}", f"{PREFIX}pause:{task}"))
+
+    def held_many(self, tasks: list[str]) -> set[str]:
+        """Those of the tasks that are held."""
+        pipe = self.redis.pipeline(transaction=False)
+        for task in tasks:
+            pipe.exists(f"{PREFIX}lease:{task}", f"{PREFIX}pause:{task}")
+        return {task for task, held in zip(tasks, pipe.execute(), strict=True) if held}
+
+    def begin(self, task: str) -> int:
+        """Count a try that has not ended; more than 1 where an earlier one died."""
+        return self._increment(f"{PREFIX}tries:{task}")
+
+    def fault(self, task: str) -> int:
+        """End a try with an error; returns how many errors there were."""
+        self.redis.delete(f"{PREFIX}tries:{task}")
+        return self._increment(f"{PREFIX}faults:{task}")
+
+    def _increment(self, key: str) -> int:
+        tries = int(self.redis.incr(key))
+        self.redis.expire(key, DAY_SECONDS)
+        return tries
+
+    def end(self, task: str) -> None:
+        """The task ended well, or as well as it ever will."""
+        self.redis.delete(*(f"{PREFIX}{kind}:{task}" for kind in ("tries", "faults", "pause")))
+
+    def pause(self, task: str, seconds: float) -> None:
+        """Do not send the task again before this has passed."""
+        self.redis.set(f"{PREFIX}pause:{task}", "1", px=max(1, int(seconds * 1000)))
+
+    def count(self, queue: str, **amounts: int) -> None:
+        """Add to a queue's counters."""
+        pipe = self.redis.pipeline(transaction=False)
+        for name, amount in amounts.items():
+            pipe.hincrby(f"{PREFIX}stats:{queue}", name, amount)
+        pipe.execute()
+
+    def counts(self, queue: str) -> dict[str, int]:
+        """A queue's counters since Redis was last emptied."""
+        raw: Any = self.redis.hgetall(f"{PREFIX}stats:{queue}")
+        return {name: int(value) for name, value in raw.items()}
+
+    def announce(self, worker: str, services: list[str], seconds: timedelta) -> None:
+        """A worker's sign of life."""
+        value = json.dumps({"services": services, "seen": time.time()})
+        self.redis.set(f"{PREFIX}alive:{worker}", value, px=_milliseconds(seconds))
+
+    def workers(self) -> dict[str, list[str]]:
+        """Workers that are alive, with their services."""
+        keys = sorted(self.redis.scan_iter(f"{PREFIX}alive:*"))
+        values: Any = self.redis.mget(keys) if keys else []
+        return {
+            key.removeprefix(f"{PREFIX}alive:"): json.loads(value)["services"]
+            for key, value in zip(keys, values, strict=True)
+            if value
+        }
+
+    def running(self) -> list[str]:
+        """Ids of the tasks that workers are at."""
+        prefix = f"{PREFIX}lease:"
+        return sorted(k.removeprefix(prefix) for k in self.redis.scan_iter(prefix + "*"))
+
+
+def _milliseconds(seconds: timedelta) -> int:
+    return int(seconds.total_seconds() * 1000)
+
+
+@contextmanager
+def _ignore_outage() -> Iterator[None]:
+    """A lease that cannot be renewed expires; that costs a repeated task, never a result."""
+    try:
+        yield
+    except RedisError:
+        return

@@ -1,0 +1,51 @@
+"""What can run now: a pure function of the pipeline and of what is committed.
+
+Planning is level-triggered: nobody remembers what was sent. A task that was lost, in a queue that
+was emptied or a worker that died, is simply planned again at the next look.
+"""
+
+from collections.abc import Iterator, Mapping, Set
+
+from shared.ref import TaskRef
+from shared.stages import Pipeline
+
+
+def runnable(pipeline: Pipeline, committed: Mapping[int, Set[str]]) -> Iterator[TaskRef]:
+    """The tasks whose inputs are committed and that are not committed themselves.
+
+    `committed` maps a stage's index to the units that have a receipt. A stage of rows after a
+    stage of rows waits for its own shard only; everything else waits for the whole stage before.
+    Later stages come first, so that documents leave the line before new ones enter it.
+    """
+    for stage in reversed(pipeline.stages):
+        units = pipeline.units(stage)
+        done = committed.get(stage.index, frozenset())
+        previous = pipeline.stages[stage.index - 1] if stage.index else None
+        if previous is None:
+            ready: Set[str] = set(units)
+        elif previous.phase is None and stage.phase is None:
+            ready = committed.get(previous.index, frozenset())
+        else:
+            before = committed.get(previous.index, frozenset())
+            ready = set(units) if before >= set(pipeline.units(previous)) else set()
+        for unit in units:
+            if unit in ready and unit not in done:
+                yield TaskRef(batch=pipeline.batch.id, stage=stage.index, unit=unit)
+
+
+def finished(pipeline: Pipeline, committed: Mapping[int, Set[str]]) -> bool:
+    """Whether every task of every stage is committed."""
+    return all(
+        committed.get(stage.index, frozenset()) >= set(pipeline.units(stage))
+        for stage in pipeline.stages
+    )
+
+
+def runnable_after(pipeline: Pipeline, ref: TaskRef) -> list[TaskRef]:
+    """What a commit makes runnable without looking at anything else: the shard's next stage."""
+    following = ref.stage + 1
+    if following == len(pipeline.stages):
+        return []
+    if pipeline.stages[ref.stage].phase or pipeline.stages[following].phase:
+        return []
+    return [TaskRef(batch=ref.batch, stage=following, unit=ref.unit)]

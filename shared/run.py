@@ -1,0 +1,92 @@
+"""Runs one task: the only place with idempotency, checks, accounts and the commit.
+
+A task is done when its receipt is there. Running it again is harmless: it finds the receipt and
+returns, or it computes the same bytes and loses the race to commit.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import Any
+
+from shared.columns import read_receipt
+from shared.compute import Compute, compute
+from shared.errors import NotFoundError, UsageError
+from shared.groups import commit_phase, run_phase
+from shared.progress import tally_to_dict
+from shared.ref import TaskRef
+from shared.rows import RowStage
+from shared.shards import Shard, ShardReader
+from shared.stages import Pipeline, Stage
+from shared.store import Store, split_uri
+
+#: Sources named `store:<key>` lie in the project's own store (uploads).
+STORE_SCHEME = "store:"
+
+
+@dataclass(frozen=True)
+class Done:
+    """A task's outcome. `committed` is False where it was done before or another was faster."""
+
+    committed: bool
+    documents: int = 0
+    seconds: float = 0.0
+
+
+def run_task(
+    store: Store, pipeline: Pipeline, ref: TaskRef, how: Compute = compute, attempt: int = 1
+) -> Done:
+    """Run a task to its receipt. Errors are those of `shared.errors`."""
+    stage = pipeline.stages[ref.stage]
+    if read_receipt(store, stage.folder, ref.unit) is not None:
+        return Done(committed=False)
+    started = time.perf_counter()
+    if stage.phase is not None:
+        writer, files = run_phase(store, pipeline, stage, ref.unit)
+        receipt = {**_header(pipeline, stage, started, attempt), "files": files}
+        committed = commit_phase(store, stage, ref.unit, writer, receipt)
+        return Done(committed, 0, receipt["seconds"])
+    shard = pipeline.shard_by_id[ref.unit]
+    rows = RowStage(store, pipeline, stage, shard, how, shard_reader(store, shard))
+    tally = rows.run()
+    receipt = {**_header(pipeline, stage, started, attempt), "tally": tally_to_dict(tally)}
+    return Done(rows.commit(receipt), tally.entered, receipt["seconds"])
+
+
+def _header(pipeline: Pipeline, stage: Stage, started: float, attempt: int) -> dict[str, Any]:
+    return {
+        "stage": stage.name,
+        "fingerprint": stage.fingerprint,
+        "recipe": pipeline.recipe.recipe.name,
+        "seconds": round(time.perf_counter() - started, 3),
+        "attempt": attempt,
+        "code": version("corpusmill"),
+    }
+
+
+def open_source(store: Store, uri: str) -> tuple[Store, str]:
+    """The store and key that a source's URI names."""
+    if uri.startswith(STORE_SCHEME):
+        return store, uri.removeprefix(STORE_SCHEME)
+    url, key = split_uri(uri)
+    return Store(url), key
+
+
+def shard_reader(store: Store, shard: Shard) -> ShardReader:
+    """A reader of the shard's archive that notices when the archive has changed."""
+    source = shard.source
+    where, key = open_source(store, source.uri)
+    try:
+        stat = where.stat(key)
+    except NotFoundError as error:
+        raise UsageError(f"source {source.uri} is gone", field="sources") from error
+    if (stat.size, stat.etag) != (source.size, source.etag):
+        raise UsageError(
+            f"source {source.uri} has changed since the batch was submitted "
+            f"({source.size} bytes, etag {source.etag}; now {stat.size}, {stat.etag}); "
+            "submit it again",
+            field="sources",
+        )
+    read: Callable[[int, int], bytes] = where.range_reader(key, source.size)
+    return ShardReader(source.name, source.size, shard.start, shard.end, read)

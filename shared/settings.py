@@ -1,0 +1,71 @@
+"""Settings of every process, from environment variables with the prefix CORPUSMILL_.
+
+Units live in the types: durations are timedeltas (seconds, or ISO 8601 like PT30S), sizes are
+bytes.
+"""
+
+from datetime import timedelta
+from functools import cache
+from typing import Self
+
+from pydantic import Field, SecretStr, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from shared.shards import DEFAULT_SHARD_BYTES
+
+
+class Settings(BaseSettings):
+    """What a worker or the gateway needs to know."""
+
+    model_config = SettingsConfigDict(env_prefix="CORPUSMILL_", frozen=True)
+
+    store: str = "./corpusmill-data"
+    """URL of the store: a folder, s3://bucket/prefix, gs://.., az://.."""
+
+    redis: SecretStr = SecretStr("redis://127.0.0.1:6379/0")
+    """Messages and leases; redis://, rediss:// or unix:///path/to.sock"""
+
+    shard_bytes: int = Field(default=DEFAULT_SHARD_BYTES, ge=1024)
+    """Compressed bytes a shard, for batches that do not say."""
+
+    window: int = Field(default=64, ge=1)
+    """Tasks that wait in a queue at most: a million shards never sit in Redis."""
+
+    tick: timedelta = timedelta(seconds=0.5)
+    """How often the conductor looks."""
+
+    lease: timedelta = timedelta(seconds=15)
+    """How long a running task counts as running after its worker's last sign of life."""
+
+    task_time_limit: timedelta = timedelta(minutes=30)
+    """After this a task's process is killed, and the task is tried again in careful mode."""
+
+    visibility_timeout: timedelta = timedelta(hours=1)
+    """After this Redis hands an unacknowledged message to another worker."""
+
+    document_time_limit: timedelta = timedelta(seconds=60)
+    """Careful mode: wall-clock time of one step on one document."""
+
+    document_memory: int = 2 * 2**30
+    """Careful mode: bytes of data that the guarded process may allocate."""
+
+    task_tries: int = Field(default=5, ge=1)
+    """How often a task may fail for a transient reason before it is marked as failed."""
+
+    run_slice: timedelta = timedelta(minutes=10)
+    """A training run is advanced by at most this much in one task."""
+
+    @model_validator(mode="after")
+    def _limits_fit(self) -> Self:
+        """A task that outlives the visibility time-out would run twice at once."""
+        if self.task_time_limit >= self.visibility_timeout:
+            raise ValueError("task_time_limit must be below visibility_timeout")
+        if self.run_slice >= self.task_time_limit:
+            raise ValueError("run_slice must be below task_time_limit")
+        return self
+
+
+@cache
+def settings() -> Settings:
+    """The settings of this process."""
+    return Settings()

@@ -1,0 +1,46 @@
+"""Structured logs: one JSON object a line on standard error, with the task it belongs to."""
+
+import json
+import logging
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from datetime import UTC, datetime
+from typing import Any
+
+_CONTEXT: ContextVar[dict[str, Any] | None] = ContextVar("log_context", default=None)
+
+
+class JsonFormatter(logging.Formatter):
+    """A record as one line of JSON."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The record with the context that was bound when it was made."""
+        entry: dict[str, Any] = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+            **(_CONTEXT.get() or {}),
+        }
+        if record.exc_info:
+            entry["trace"] = self.formatException(record.exc_info)
+        return json.dumps(entry, ensure_ascii=False)
+
+
+@contextmanager
+def log_context(**values: Any) -> Iterator[None]:
+    """Bind values to every log line of the block."""
+    token = _CONTEXT.set({**(_CONTEXT.get() or {}), **values})
+    try:
+        yield
+    finally:
+        _CONTEXT.reset(token)
+
+
+def configure_logging(level: str = "INFO") -> None:
+    """Log as JSON lines on standard error."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(JsonFormatter())
+    logging.basicConfig(level=level, handlers=[handler], force=True)

@@ -1,0 +1,278 @@
+"""The only file that imports Celery: queues, messages, retry policy, careful mode.
+
+One queue a service and one task type. Results are ignored, messages are acknowledged late and
+carry ids only. A message is a hint, never the truth: what is done stands in the store, and the
+conductor sends again what was lost. So the policy is short:
+
+- transient error: the task pauses (2, 4, 8, ... seconds) and is sent again, `task_tries` times;
+- usage or permanent error, or no tries left: a failure mark under the batch, until a retry;
+- the process was killed or hung: the next try finds a begun task and runs it in careful mode.
+"""
+
+import argparse
+import ctypes
+import json
+import logging
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import traceback
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from functools import cache, lru_cache
+from typing import Any
+
+from celery import Celery, signals
+from kombu.entity import Queue
+from redis.exceptions import RedisError
+
+from shared.careful import CarefulCompute
+from shared.compute import Compute, compute
+from shared.errors import CorpusmillError, PermanentError, TransientError
+from shared.leases import Leases
+from shared.plan import runnable_after
+from shared.ref import REF, RunRef, TaskRef
+from shared.run import Done, run_task
+from shared.settings import settings
+from shared.shards import Batch
+from shared.stages import Pipeline, compile_batch
+from shared.step import job_handler, load_registry
+from shared.store import Store
+from shared.telemetry import configure_logging, log_context
+
+log = logging.getLogger(__name__)
+
+SERVICES = ("extraction", "langid", "quality", "dedup", "export", "training")
+TASK = "corpusmill.work"
+#: A message is an id; more would be a mistake.
+MESSAGE_BYTES = 512
+LARGEST_PAUSE_SECONDS = 60.0
+
+
+def _broker_url(url: str) -> str:
+    return url.replace("unix://", "redis+socket://", 1) if url.startswith("unix://") else url
+
+
+@cache
+def app() -> Celery:
+    """The Celery application, configured once a process."""
+    conf = settings()
+    celery = Celery("corpusmill", broker=_broker_url(conf.redis.get_secret_value()))
+    celery.conf.update(
+        task_queues=[Queue(name) for name in SERVICES],
+        task_serializer="json",
+        accept_content=["json"],
+        task_ignore_result=True,
+        task_acks_late=True,
+        task_reject_on_worker_lost=False,  # the conductor sends it again, in careful mode
+        task_time_limit=conf.task_time_limit.total_seconds(),
+        worker_prefetch_multiplier=1,
+        worker_proc_alive_timeout=120,  # compiled loops load before the first task
+        worker_hijack_root_logger=False,
+        worker_enable_remote_control=False,
+        worker_send_task_events=False,
+        worker_cancel_long_running_tasks_on_connection_loss=False,
+        broker_connection_retry_on_startup=True,
+        broker_connection_max_retries=None,
+        broker_transport_options={
+            "visibility_timeout": conf.visibility_timeout.total_seconds(),
+            "socket_timeout": 30,
+            "socket_keepalive": True,
+        },
+    )
+    celery.task(name=TASK)(work)
+    return celery
+
+
+@cache
+def leases() -> Leases:
+    """Leases of this process."""
+    return Leases(settings().redis.get_secret_value())
+
+
+@cache
+def store() -> Store:
+    """The store of this process."""
+    return Store(settings().store)
+
+
+@lru_cache(maxsize=16)
+def pipeline(batch: str) -> Pipeline:
+    """The compiled batch; its record is immutable, so it is read once a process."""
+    return compile_batch(Batch.model_validate(store().get_json(f"batches/{batch}/batch.json")))
+
+
+def send(service: str, ref: TaskRef | RunRef) -> None:
+    """Put a message into a service's queue."""
+    message = ref.model_dump()
+    if len(json.dumps(message)) > MESSAGE_BYTES:
+        raise ValueError(f"message of {ref.id} is larger than {MESSAGE_BYTES} bytes")
+    headers = {"sent_at": time.time()}
+    app().send_task(TASK, args=[message], queue=service, task_id=ref.id, headers=headers)
+
+
+def waiting(service: str) -> dict[str, float]:
+    """The tasks that wait in a service's queue (the window bounds them): id to time sent."""
+    messages: Any = leases().redis.lrange(service, 0, -1)
+    headers = [json.loads(m)["headers"] for m in messages]
+    return {h["id"]: float(h["sent_at"]) for h in headers}
+
+
+def work(message: dict[str, Any]) -> None:
+    """Run the task that a message names. Never raises: outcomes are receipts and marks."""
+    ref = REF.validate_python(message)
+    service = "training"
+    with log_context(task=ref.id), leases().hold(f"lease:{ref.id}", settings().lease):
+        started = time.perf_counter()
+        try:
+            tries = leases().begin(ref.id)
+            if isinstance(ref, RunRef):
+                job_handler(service)(store(), ref.run, settings().run_slice.total_seconds())
+                outcome = Done(committed=True)
+            else:
+                service = pipeline(ref.batch).stages[ref.stage].service
+                if tries > settings().task_tries:
+                    raise PermanentError(f"killed its worker {tries - 1} times")
+                outcome = _run(ref, tries)
+            leases().end(ref.id)
+            elapsed = int(1000 * (time.perf_counter() - started))
+            leases().count(
+                service,
+                done=1,
+                milliseconds=elapsed,
+                documents=outcome.documents,
+                careful=tries > 1,
+            )
+        except Exception as error:  # noqa: BLE001 (every error has a policy)
+            _failed(ref, service, error)
+            return
+    if isinstance(ref, TaskRef) and outcome.committed:
+        _send_next(ref)
+
+
+def _run(ref: TaskRef, tries: int) -> Done:
+    """Run a task of a batch; the second try and later ones in careful mode."""
+    if store().exists(f"batches/{ref.batch}/cancelled.json"):
+        return Done(committed=False)
+    careful = tries > 1
+    with log_context(batch=ref.batch, stage=ref.stage, unit=ref.unit, careful=careful):
+        how: Compute = compute
+        guard = None
+        if careful:
+            guard = CarefulCompute(store(), ref, settings())
+            how = guard
+        try:
+            done = run_task(store(), pipeline(ref.batch), ref, how, tries)
+        finally:
+            if guard is not None:
+                guard.close()
+        log.info("committed" if done.committed else "was done", extra={"seconds": done.seconds})
+        return done
+
+
+def _failed(ref: TaskRef | RunRef, service: str, error: Exception) -> None:
+    """The retry policy."""
+    tries = leases().fault(ref.id)
+    transient = isinstance(error, TransientError | RedisError | OSError)
+    if transient and tries < settings().task_tries:
+        pause = min(2.0**tries, LARGEST_PAUSE_SECONDS)
+        log.warning("transient: %s; again in %.0f s", error, pause)
+        leases().pause(ref.id, pause)
+        leases().count(service, retried=1)
+        return
+    log.error("failed: %s", error, exc_info=not isinstance(error, CorpusmillError))
+    leases().count(service, failed=1)
+    mark_failed(store(), ref, error, tries)
+    leases().end(ref.id)
+
+
+def mark_failed(where: Store, ref: TaskRef | RunRef, error: Exception, tries: int) -> None:
+    """Leave a mark that keeps the conductor from sending the task again; a retry removes it."""
+    mark = {
+        "task": ref.id,
+        "error": f"{type(error).__name__}: {error}",
+        "field": getattr(error, "field", None),
+        "tries": tries,
+        "time": datetime.now(UTC).isoformat(timespec="seconds"),
+        "trace": "".join(traceback.format_exception(error))[-4000:],
+    }
+    if isinstance(ref, TaskRef):
+        where.put_json(f"batches/{ref.batch}/failed/{ref.stage:03d}-{ref.unit}.json", mark)
+    else:
+        where.put_json(f"runs/{ref.run}/failed.json", mark)
+
+
+def _send_next(ref: TaskRef) -> None:
+    """After a commit: hand the shard on to its next stage, where there is room in the queue."""
+    for following in runnable_after(pipeline(ref.batch), ref):
+        service = pipeline(ref.batch).stages[following.stage].service
+        with suppress(RedisError):  # the conductor's next look sends it
+            if leases().redis.llen(service) < settings().window:
+                send(service, following)
+
+
+@signals.worker_process_init.connect
+def _warm_up(**_: Any) -> None:
+    """In the process that runs tasks: load steps and compiled loops before the first task."""
+    die_with_parent()
+    configure_logging()
+    leases.cache_clear()
+    load_registry()
+    from shared.text import warm
+
+    warm()
+
+
+def die_with_parent() -> None:
+    """Linux: have the kernel end this process when its parent ends, however that ends."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
+
+
+def _sign_of_life(name: str, services: list[str]) -> None:
+    """Tell every few seconds that this worker is there; end with the parent."""
+    parent = os.getppid()
+    while True:
+        with suppress(RedisError):
+            leases().announce(name, services, timedelta(seconds=10))
+        if os.environ.get("CORPUSMILL_DIE_WITH_PARENT") and os.getppid() != parent:
+            os.kill(os.getpid(), signal.SIGTERM)
+            return
+        time.sleep(2)
+
+
+def main(*default_services: str) -> None:
+    """Run a worker for some services until SIGTERM: it ends the tasks it has begun first."""
+    parser = argparse.ArgumentParser(prog="worker", description=main.__doc__)
+    parser.add_argument("services", nargs="*", default=default_services or SERVICES)
+    parser.add_argument("--concurrency", type=int, default=1, help="tasks at once (processes)")
+    arguments = parser.parse_args()
+    unknown = set(arguments.services) - set(SERVICES)
+    if unknown:
+        parser.error(f"no service {sorted(unknown)}; there are {', '.join(SERVICES)}")
+    configure_logging()
+    # In a process of its own: what Celery forks must not inherit the object store's threads.
+    if subprocess.run(
+        [sys.executable, "-m", "shared.store", settings().store], check=False
+    ).returncode:
+        sys.exit(1)
+    name = f"{socket.gethostname()}-{os.getpid()}"
+    threading.Thread(
+        target=_sign_of_life, args=(name, list(arguments.services)), daemon=True
+    ).start()
+    app().worker_main(
+        [
+            "worker",
+            "--loglevel=WARNING",
+            f"--concurrency={arguments.concurrency}",
+            f"--queues={','.join(arguments.services)}",
+            f"--hostname={name}",
+            "--without-gossip",
+            "--without-mingle",
+            "--without-heartbeat",
+        ]
+    )
