@@ -1,0 +1,1 @@
+"""Compiled loops over the bytes of Arrow columns. Imported by the functions that run them."""
