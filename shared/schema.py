@@ -46,6 +46,7 @@ SPINE: Final = (
     Column("record_type", pa.string(), "response, resource, conversion, revisit, line or row"),
     Column("http_status", pa.int16(), "HTTP status code; null where there was no HTTP"),
     Column("content_type", pa.string(), "media type as declared, lower case, with parameters"),
+    Column("media_type", pa.string(), "content_type without its parameters"),
     Column("payload_digest", pa.string(), "blake3 of the decoded payload, 128 bits, hex"),
     Column("payload_bytes", pa.int64(), "decoded payload", "bytes"),
     Column("payload", pa.large_binary(), "decoded payload", "bytes", transient=True),

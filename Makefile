@@ -1,0 +1,54 @@
+# Corpusmill. `make help` lists the targets; CI runs `make lint` and `make test` and nothing else.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+TORCH := torch==2.13.0
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test lint format kill-test bench lock clean
+
+help: ## List the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
+
+# pip reads hashed locks; torch is pinned beside them, since its builds differ by machine.
+$(VENV)/installed: requirements/dev.lock pyproject.toml Makefile
+	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed" if sys.version_info < (3, 11) else 0)'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/bootstrap.lock
+	VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install --quiet --require-hashes -r requirements/dev.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check $(TORCH)
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	touch $@
+
+install: $(VENV)/installed ## Create the environment (.venv)
+
+demo: install ## Archives to corpus to a small trained model, on the shipped sample
+	$(BIN)/corpusmill demo
+
+test: install ## The whole suite
+	$(BIN)/pytest
+
+lint: install ## Format check, linter, types
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+format: install ## Format the code
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+kill-test: install ## The kill test of the cluster, ten times in a row
+	for i in 1 2 3 4 5 6 7 8 9 10; do $(BIN)/pytest -m kill tests/cluster || exit 1; done
+
+bench: install ## Pages a second by stage beside datatrove; writes docs/benchmarks.md
+	$(BIN)/python scripts/bench/run.py
+
+lock: install ## Write the lock files anew
+	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header requirements/bootstrap.in -o requirements/bootstrap.lock
+	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-emit-package torch $(RUNTIME_EXTRAS) pyproject.toml -o requirements/runtime.lock
+	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-emit-package torch $(RUNTIME_EXTRAS) --extra dev -c requirements/runtime.lock pyproject.toml -o requirements/dev.lock
+
+RUNTIME_EXTRAS := $(foreach e,gateway embedded extraction langid quality dedup export,--extra $(e))
+
+clean: ## Remove what the targets made, but no data
+	rm -rf $(VENV) .venv-bench .mypy_cache .ruff_cache .pytest_cache *.egg-info

@@ -1,0 +1,80 @@
+"""A small client of the REST API, for the command line and for tests."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from shared.errors import ConflictError, NotFoundError, TransientError, UsageError
+
+UPLOAD_CHUNK = 1 << 20
+
+
+class Client:
+    """Talks to a gateway; problem documents become the errors of `shared.errors`."""
+
+    def __init__(self, url: str, timeout: float = 60.0) -> None:
+        self.url = url.rstrip("/")
+        self._http = httpx.Client(base_url=self.url, timeout=timeout)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._http.close()
+
+    def call(self, method: str, path: str, **arguments: Any) -> Any:
+        """One request; the parsed answer."""
+        try:
+            response = self._http.request(method, path, **arguments)
+        except httpx.TransportError as error:
+            raise TransientError(f"no answer from {self.url}: {error}") from error
+        if response.is_success:
+            return response.json()
+        raise _error(response)
+
+    def get(self, path: str, **parameters: Any) -> Any:
+        """GET; parameters that are None are left out."""
+        kept = {k: v for k, v in parameters.items() if v is not None}
+        return self.call("GET", path, params=kept)
+
+    def post(self, path: str, body: Any = None, **headers: str) -> Any:
+        """POST of JSON."""
+        return self.call("POST", path, json=body, headers=headers)
+
+    def pages(self, path: str, **parameters: Any) -> Iterator[Any]:
+        """All items of a list."""
+        cursor = None
+        while True:
+            page = self.get(path, cursor=cursor, limit=200, **parameters)
+            yield from page["items"]
+            cursor = page["next"]
+            if cursor is None:
+                return
+
+    def upload(self, path: Path) -> str:
+        """Send a local file; returns its URI for a batch."""
+
+        def chunks() -> Iterator[bytes]:
+            with path.open("rb") as file:
+                while chunk := file.read(UPLOAD_CHUNK):
+                    yield chunk
+
+        answer = self.call("POST", "/v1/uploads", params={"name": path.name}, content=chunks())
+        return str(answer["uri"])
+
+
+def _error(response: httpx.Response) -> Exception:
+    try:
+        body = response.json()
+    except ValueError:
+        body = {}
+    detail = str(body.get("detail") or f"{response.status_code} {response.text[:200]}")
+    match response.status_code:
+        case 404:
+            return NotFoundError(detail)
+        case 409:
+            return ConflictError(detail)
+        case status if status >= 500:  # noqa: PLR2004
+            return TransientError(detail)
+        case _:
+            return UsageError(detail, field=body.get("field"))
