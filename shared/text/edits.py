@@ -64,7 +64,7 @@ def _replace(
     moved = np.concatenate(([0], np.cumsum(lengths))).astype(np.int64)
     if column.offset and validity is not None:  # the new column starts at bit 0
         validity = pc.is_valid(column).buffers()[1]
-    return pa.LargeStringArray.from_buffers(
+    return pa.Array.from_buffers(
         pa.large_string(),
         len(column),
         [validity, pa.py_buffer(moved), pa.py_buffer(b"".join(pieces))],
