@@ -1,1 +1,1 @@
-"""The extraction service."""
+"""Extraction: archives to documents, bytes to characters, pages to main text."""

@@ -1,1 +1,1 @@
-"""Steps of the extraction service, found by import."""
+"""The extraction service's steps; `shared.step` finds them by import."""
