@@ -17,7 +17,11 @@ BoolArray = npt.NDArray[np.bool_]
 
 
 def compiled(function: Callable[P, R]) -> Callable[P, R]:
-    """Compile at the first call, without the interpreter lock; machine code is kept on disk."""
+    """Compile at the first call, without the interpreter lock; machine code is kept on disk.
+
+    What is kept is stale only for a function whose own file changed: after a change to a function
+    that others call from another file, delete `__pycache__`.
+    """
     return cast("Callable[P, R]", numba.njit(cache=True, nogil=True)(function))
 
 

@@ -6,9 +6,10 @@ from services.dedup.kernels.compiled import ByteArray, Int64Array, Texts, compil
 from services.dedup.normalization import (
     ALONE,
     CODE_POINTS,
+    COPIED,
     DECIMAL,
     DIGIT,
-    REPLACED,
+    KIND,
     SEPARATOR,
     Table,
 )
@@ -33,6 +34,23 @@ def decode(data: ByteArray, at: int, end: int) -> tuple[int, int]:
 
 
 @compiled
+def _digit_at(data: ByteArray, at: int, end: int, table: Table) -> bool:
+    """Whether a digit that numbers are folded by stands at a position."""
+    if at >= end:
+        return False
+    code, _ = decode(data, at, end)
+    return bool(table.flags[code] & KIND == DIGIT)
+
+
+@compiled
+def _copy(source: ByteArray, at: int, size: int, out: ByteArray, to: int) -> int:
+    """Append bytes to `out`; returns where they end."""
+    for i in range(size):
+        out[to + i] = source[at + i]
+    return to + size
+
+
+@compiled
 def normalise(
     data: ByteArray,
     at: int,
@@ -54,37 +72,31 @@ def normalise(
         code, width = decode(data, at, end)
         here, at = at, at + width
         flags = table.flags[code]
-        kind = flags & 3
-        if number == 1 and flags & DECIMAL and at < end:
-            after, _ = decode(data, at, end)
-            if table.flags[after] & 3 == DIGIT:
-                number = 2
-                continue
-        if kind == DIGIT and number > 0:
+        kind = flags & KIND
+        if number == 1 and flags & DECIMAL and _digit_at(data, at, end, table):
+            number = 2
+        elif kind == DIGIT and number > 0:
             continue
-        number = 1 if kind == DIGIT else 0
-        if kind == SEPARATOR:
-            gap = True
-            continue
-        replaced = kind in (DIGIT, REPLACED)
-        if replaced and table.length[code] == 0:
-            continue
-        alone = split and flags & ALONE != 0
-        if (gap or alone) and to > begin:
-            out[to] = SPACE
-            to += 1
-        gap = alone
-        source, first = (table.blob, table.start[code]) if replaced else (data, here)
-        size = table.length[code] if replaced else width
-        for i in range(size):
-            out[to + i] = source[first + i]
-        to += size
+        else:
+            number = int(kind == DIGIT)
+            if kind == SEPARATOR:
+                gap = True
+            elif kind == COPIED or table.length[code] > 0:
+                alone = split and flags & ALONE != 0
+                if (gap or alone) and to > begin:
+                    out[to] = SPACE
+                    to += 1
+                gap = alone
+                if kind == COPIED:
+                    to = _copy(data, here, width, out, to)
+                else:
+                    to = _copy(table.blob, table.start[code], table.length[code], out, to)
     return to
 
 
 @compiled
 def capacity(size: int, table: Table) -> int:
-    """Bytes that the normal form of a text of `size` bytes may take, spaces between words too."""
+    """Bytes that the normal form of a text of `size` bytes may take, its spaces too."""
     return (table.growth + 1) * size + 1
 
 

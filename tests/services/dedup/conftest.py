@@ -1,8 +1,7 @@
-"""Where the tests' real data lies, and a batch in memory for the phases of group steps."""
+"""Real articles, and a batch in memory for the phases of group steps."""
 
 import gzip
 import json
-import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,24 +14,10 @@ from shared.schema import conform
 from shared.step import GroupOutput, Step, load_registry
 
 
-@pytest.fixture(scope="session")
-def data_path() -> Callable[[str], Path]:
-    """A file of the shared test data; the test skips where it is absent."""
-    folder = os.environ.get("CORPUSMILL_TEST_DATA")
-    root = Path(folder) if folder else Path(__file__).parents[3] / "../shared/data"
-
-    def find(name: str) -> Path:
-        if not (root / name).exists():
-            pytest.skip(f"no test data {name} (CORPUSMILL_TEST_DATA)")
-        return root / name
-
-    return find
-
-
-@pytest.fixture(scope="session")
-def articles(data_path) -> list[dict[str, Any]]:
+@pytest.fixture
+def articles(data_path: Path) -> list[dict[str, Any]]:
     """Articles with planted near-duplicates: id, set and text."""
-    with gzip.open(data_path("text/open/neardup_en_minhash_articles.jsonl.gz"), "rt") as lines:
+    with gzip.open(data_path / "text/open/neardup_en_minhash_articles.jsonl.gz", "rt") as lines:
         return [json.loads(line) for line in lines]
 
 

@@ -208,7 +208,7 @@ def near_duplicates(run_group, documents: list[dict[str, Any]]) -> dict[str, str
 
 
 def planted(data_path, articles, name: str) -> tuple[list[dict[str, Any]], set[frozenset[str]]]:
-    truth = json.loads(data_path("text/open/neardup_en_minhash_truth.json").read_text())
+    truth = json.loads((data_path / "text/open/neardup_en_minhash_truth.json").read_text())
     pairs = {frozenset((t["a"], t["b"])) for t in truth if t["set"] == name}
     return [a for a in articles if a["set"] == name], pairs
 
