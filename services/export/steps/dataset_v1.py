@@ -1,0 +1,195 @@
+"""`export.dataset_v1`: the kept documents as a tokenised dataset with provenance."""
+
+from typing import Any
+
+import pyarrow as pa
+from blake3 import blake3
+from pydantic import Field
+
+from shared.dataset import (
+    DatasetManifest,
+    FileRecord,
+    RecipeRecord,
+    TokenizerRecord,
+    TokenShard,
+    Totals,
+    dtype_of,
+    sequence_count,
+)
+from shared.scope import Scope
+from shared.step import GroupOutput, Params, Phase, group_step
+from shared.store import to_json
+
+TOKENIZER_FILE = "tokenizer.json"
+
+
+class DatasetParams(Params):
+    """What decides a dataset beside its documents."""
+
+    #: "train", or an absolute path or URI of a tokenizer.json. A dataset's id follows from the
+    #: path; the manifest has the file's hash.
+    tokenizer: str = "train"
+    #: The token after each document; a trained tokenizer gets it, a given one must have it.
+    eos: str = Field(default="<|endoftext|>", min_length=1)
+    #: Of a trained tokenizer: 256 bytes and the EOS token at least.
+    vocab_size: int = Field(default=4096, ge=257, le=2**20)
+    #: UTF-8 bytes of text that the tokenizer is trained on, held in memory.
+    tokenizer_sample_bytes: int = Field(default=32 * 2**20, ge=1)
+    #: Tokens that a model sees at once.
+    sequence_length: int = Field(default=512, ge=1)
+    #: Of the order of the documents and of the tokenizer's sample.
+    seed: int = Field(default=0, ge=0, lt=2**63)
+    #: Token shards.
+    partitions: int = Field(default=4, ge=1, le=99_999)
+    #: Of the selection, as the card says it.
+    licence: str = "not stated"
+    #: Whether the dataset holds the kept text beside its tokens.
+    text_parquet: bool = True
+
+
+#: What a task hands to the manifest: counts by name, and its files.
+COUNTS_SCHEMA = pa.schema(
+    [
+        ("counts", pa.map_(pa.string(), pa.int64())),
+        (
+            "files",
+            pa.list_(
+                pa.struct([("name", pa.string()), ("bytes", pa.int64()), ("blake3", pa.string())])
+            ),
+        ),
+    ]
+)
+
+
+def _output(files: dict[str, bytes], **counts: int) -> GroupOutput:
+    records = [
+        {"name": name, "bytes": len(data), "blake3": blake3(data).hexdigest()}
+        for name, data in files.items()
+    ]
+    row = {"counts": list(counts.items()), "files": records}
+    return GroupOutput(pa.Table.from_pylist([row], schema=COUNTS_SCHEMA), files)
+
+
+def make_tokenizer(scope: Scope, _partition: int, params: DatasetParams) -> GroupOutput:
+    """Phase 1: train the tokenizer on a bounded sample of the kept text, or fetch the given one."""
+    from services.export.bpe import fetch_tokenizer, load_encoder, train_tokenizer
+    from services.export.packing import sample_texts
+
+    sample: list[str] = []
+    if params.tokenizer == "train":
+        sample = sample_texts(scope, params.seed, params.tokenizer_sample_bytes)
+        data = train_tokenizer(sample, params.vocab_size, params.eos)
+    else:
+        data = fetch_tokenizer(params.tokenizer)
+    load_encoder(data, params.eos)  # a file without the EOS token fails here, before any writing
+    return _output(
+        {TOKENIZER_FILE: data},
+        sample_documents=len(sample),
+        sample_bytes=sum(len(text.encode()) for text in sample),
+    )
+
+
+def write_shard(scope: Scope, partition: int, params: DatasetParams) -> GroupOutput:
+    """Phase 2, once a token shard: tokens, index, text."""
+    from services.export.bpe import load_encoder
+    from services.export.packing import pack_partition
+
+    encoder = load_encoder(scope.file("tokenizer", TOKENIZER_FILE), params.eos)
+    dtype = dtype_of(encoder.vocab_size)
+    packed = pack_partition(scope, partition, params.partitions, params.seed, encoder, dtype)
+    data = {"tokens_file": packed.tokens, "index_file": packed.index, "text_file": packed.text}
+    names = _file_names(partition, params)
+    return _output(
+        {name: data[kind] for kind, name in names.items()},
+        documents=packed.documents,
+        empty_documents=packed.empty_documents,
+        tokens=packed.token_count,
+        sequences=sequence_count(packed.token_count, params.sequence_length),
+        characters=packed.characters,
+    )
+
+
+def _file_names(partition: int, params: DatasetParams) -> dict[str, str]:
+    """The fields of a TokenShard that name its files."""
+    names = {
+        "tokens_file": f"tokens-{partition:05d}.bin",
+        "index_file": f"index-{partition:05d}.parquet",
+    }
+    if params.text_parquet:
+        names["text_file"] = f"text-{partition:05d}.parquet"
+    return names
+
+
+def write_manifest(scope: Scope, _partition: int, params: DatasetParams) -> GroupOutput:
+    """Phase 3: the manifest, and the card from the same values. No clock, no host."""
+    from services.export.card import dataset_card
+
+    manifest = _manifest(scope, params)
+    files = {
+        "README.md": dataset_card(manifest).encode(),
+        "manifest.json": to_json(manifest.model_dump(mode="json")),
+    }
+    return GroupOutput(pa.table({}), files)
+
+
+def _manifest(scope: Scope, params: DatasetParams) -> DatasetManifest:
+    from services.export.bpe import load_encoder
+
+    encoder = load_encoder(scope.file("tokenizer", TOKENIZER_FILE), params.eos)
+    sampled, tokenizer_files = _counted(scope.table("tokenizer"))
+    shards: list[TokenShard] = []
+    files = tokenizer_files
+    for partition, table in enumerate(scope.tables("write")):
+        counts, written = _counted(table)
+        shards.append(TokenShard.model_validate(_file_names(partition, params) | counts))
+        files += written
+    recipe = scope.recipe.recipe
+    return DatasetManifest(
+        id=scope.output_id,
+        batch=scope.batch.id,
+        recipe=RecipeRecord(
+            hash=recipe.hash,
+            **recipe.model_dump(include={"name", "source", "published", "deviations"}),
+        ),
+        tokenizer=TokenizerRecord(
+            source=params.tokenizer,
+            vocab_size=encoder.vocab_size,
+            eos=params.eos,
+            eos_id=encoder.eos_id,
+            **sampled,
+        ),
+        sequence_length=params.sequence_length,
+        dtype=dtype_of(encoder.vocab_size),
+        seed=params.seed,
+        shards=tuple(shards),
+        totals=Totals(
+            **{name: sum(getattr(s, name) for s in shards) for name in Totals.model_fields}
+        ),
+        files=tuple(files),
+        licence=params.licence,
+        funnel=scope.describe(),
+    )
+
+
+def _counted(table: pa.Table) -> tuple[dict[str, Any], list[FileRecord]]:
+    (row,) = table.to_pylist()
+    return dict(row["counts"]), [FileRecord(**f) for f in row["files"]]
+
+
+group_step(
+    "export.dataset_v1",
+    reads=("document", "url", "text"),
+    phases=(
+        Phase("tokenizer", make_tokenizer),
+        Phase("write", write_shard, partitions=lambda params: params.partitions),
+        Phase("manifest", write_manifest),
+    ),
+    doc="""Writes the kept documents as a dataset: tokens, index, text, tokenizer, manifest, card.
+
+    Documents are ordered by a keyed hash of their ids, each is followed by the EOS token, and the
+    stream is cut into sequences (packing as in LLM360 Amber, arXiv 2312.06550, section 3.1, but
+    neighbouring sequences share the token that is the one's last target).
+    """,
+    params=DatasetParams,
+    sink="datasets",
+)
