@@ -5,7 +5,7 @@ only what has been committed since.
 """
 
 from collections import Counter
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 from shared.chunk import Tally
@@ -131,6 +131,6 @@ def percent(part: int, whole: int) -> float:
 
 def tally_to_dict(tally: Tally) -> dict[str, Any]:
     """A tally as a receipt holds it."""
-    raw = asdict(tally)
-    raw["seconds"] = {k: round(v, 3) for k, v in sorted(tally.seconds.items())}
+    raw = dict(vars(tally))
+    raw["seconds"] = {k: round(v, 3) for k, v in tally.seconds.items()}
     return raw

@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 from shared.errors import UsageError
 
 _RULE = re.compile(
-    r"^\s*(?P<column>[a-z][a-z0-9_.]*)\s*(?P<op>==|!=|<=|>=|<|>|not in|in)\s*(?P<value>.+?)"
+    r"^\s*(?P<column>[a-z][a-z0-9_.]*)\s*(?P<op>==|!=|<=|>=|<|>|not in|in)\s*(?P<value>[^\s=<>].*?)"
     r"(?P<null>\s+or\s+null)?\s*$"
 )
 _COMPARE = {
