@@ -19,9 +19,12 @@ from typing import Final, Protocol
 from services.extraction.archive.cursor import Cursor
 from services.extraction.archive.window import Window
 
-#: Compressed bytes handed to zlib at once; counted from the member's start, so that what a record
-#: in the midst of a member reports as its length does not depend on where shards were cut.
-_FEED_BYTES: Final = 64 * 2**10
+#: Compressed bytes handed to zlib at once: few at first and then twice as many each time, for zlib
+#: gives nothing back of a call that ends in a fault, and a damaged record's header says which
+#: page is lost. Counted from the member's start, so that what a record in the midst of a member
+#: reports as its length does not depend on where shards were cut.
+_FIRST_FEED_BYTES: Final = 2**10
+_MOST_FEED_BYTES: Final = 2**16
 #: Inflated bytes a piece at most: gzip expands up to 1,032 times.
 _PIECE_BYTES: Final = 2**20
 
@@ -37,10 +40,10 @@ WARC_MAGIC: Final = b"WARC/"
 
 
 class DamageError(Exception):
-    """The bytes cannot be inflated any further; `offset` is where, of the archive."""
+    """The bytes cannot be inflated any further; `offset` bytes of the archive were sound."""
 
     def __init__(self, offset: int, cause: str) -> None:
-        super().__init__(f"damaged at byte {offset}: {cause}")
+        super().__init__(f"damaged after byte {offset}: {cause}")
 
 
 class Member(Protocol):
@@ -69,11 +72,13 @@ class GzipMember:
         """Inflate; raises DamageError."""
         engine = zlib.decompressobj(wbits=31)
         position = self.offset
+        feed = _FIRST_FEED_BYTES
         while not engine.eof:
             data = engine.unconsumed_tail
             if not data:
-                data = self._window.get(position, _FEED_BYTES)
+                data = self._window.get(position, feed)
                 position += len(data)
+                feed = min(2 * feed, _MOST_FEED_BYTES)
             try:
                 piece = engine.decompress(data, _PIECE_BYTES) if data else engine.flush()
             except zlib.error as error:
