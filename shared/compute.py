@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from shared.errors import CorpusmillError
 from shared.schema import ERROR, conform
-from shared.step import Step
+from shared.step import Step, load_registry
 
 #: (step, parameters, rows) to a table with exactly the step's stored columns.
 Compute = Callable[[Step, Any, pa.Table], pa.Table]
@@ -50,3 +50,28 @@ def error_rows(step: Step, reasons: list[str]) -> pa.Table:
         for f in step.schema
     ]
     return pa.table(columns, schema=step.schema)
+
+
+def warm(service: str) -> None:
+    """Run the service's row steps once on a small row, so that no task waits for compilers.
+
+    Row steps take anything, so what they return does not matter.
+    """
+    for step in load_registry().values():
+        if step.service == service and step.row is not None:
+            arrays = [_sample(_type_of(name)) for name in step.reads]
+            compute(step, step.params(), pa.table(arrays, names=list(step.reads)))
+
+
+def _type_of(column: str) -> pa.DataType:
+    """The type of a column, by whichever step declares it."""
+    plain = column.rpartition(".")[2]
+    return next(c.type for s in load_registry().values() for c in s.columns if c.name == plain)
+
+
+def _sample(kind: pa.DataType) -> pa.Array:
+    if pa.types.is_large_binary(kind) or pa.types.is_binary(kind):
+        return pa.array([b"<p>The quick brown fox jumps over the lazy dog.</p>"], kind)
+    if pa.types.is_string(kind) or pa.types.is_large_string(kind):
+        return pa.array(["The quick brown fox jumps over the lazy dog."], kind)
+    return pa.nulls(1, kind)

@@ -76,9 +76,40 @@ def warc_gz(records: Iterable[bytes]) -> bytes:
 def prose(seed: int, sentences: int = 30) -> list[str]:
     """English-looking paragraphs that pass Gopher's rules, the same for the same seed."""
     rng = random.Random(seed)
-    people = "farmers sailors teachers writers doctors judges bakers miners poets clerks".split()
-    verbs = "described measured followed painted repaired defended studied carried".split()
-    things = "harbour orchard letter bridge garden market engine window ledger river".split()
+    people = [
+        "farmers",
+        "sailors",
+        "teachers",
+        "writers",
+        "doctors",
+        "judges",
+        "bakers",
+        "miners",
+        "poets",
+        "clerks",
+    ]
+    verbs = [
+        "described",
+        "measured",
+        "followed",
+        "painted",
+        "repaired",
+        "defended",
+        "studied",
+        "carried",
+    ]
+    things = [
+        "harbour",
+        "orchard",
+        "letter",
+        "bridge",
+        "garden",
+        "market",
+        "engine",
+        "window",
+        "ledger",
+        "river",
+    ]
     where = "after the long winter|before the war|with great patience|in the old town|by the sea"
     lines = [
         f"The {rng.choice(people)} who {rng.choice(verbs)} the {rng.choice(things)} of "

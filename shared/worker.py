@@ -27,11 +27,11 @@ from functools import cache, lru_cache
 from typing import Any
 
 from celery import Celery, signals
-from kombu.entity import Queue
+from kombu.entity import Exchange, Queue
 from redis.exceptions import RedisError
 
 from shared.careful import CarefulCompute
-from shared.compute import Compute, compute
+from shared.compute import Compute, compute, warm
 from shared.errors import CorpusmillError, PermanentError, TransientError
 from shared.leases import Leases
 from shared.plan import runnable_after
@@ -51,6 +51,8 @@ TASK = "corpusmill.work"
 #: A message is an id; more would be a mistake.
 MESSAGE_BYTES = 512
 LARGEST_PAUSE_SECONDS = 60.0
+#: The services that this worker serves; set before Celery forks.
+_served: list[str] = []
 
 
 def _broker_url(url: str) -> str:
@@ -63,7 +65,8 @@ def app() -> Celery:
     conf = settings()
     celery = Celery("corpusmill", broker=_broker_url(conf.redis.get_secret_value()))
     celery.conf.update(
-        task_queues=[Queue(name) for name in SERVICES],
+        # With an exchange of its own each: on a common one every queue would get every message.
+        task_queues=[Queue(name, Exchange(name), routing_key=name) for name in SERVICES],
         task_serializer="json",
         accept_content=["json"],
         task_ignore_result=True,
@@ -222,9 +225,8 @@ def _warm_up(**_: Any) -> None:
     configure_logging()
     leases.cache_clear()
     load_registry()
-    from shared.text import warm
-
-    warm()
+    for service in _served:
+        warm(service)
 
 
 def die_with_parent() -> None:
@@ -255,6 +257,7 @@ def main(*default_services: str) -> None:
     if unknown:
         parser.error(f"no service {sorted(unknown)}; there are {', '.join(SERVICES)}")
     configure_logging()
+    _served.extend(arguments.services)
     # In a process of its own: what Celery forks must not inherit the object store's threads.
     if subprocess.run(
         [sys.executable, "-m", "shared.store", settings().store], check=False

@@ -29,7 +29,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 recipe_app = typer.Typer(help="Work with recipes.", no_args_is_help=True)
-trace_app = typer.Typer(help="Follow data both ways: archive <-> training step.", no_args_is_help=True)
+trace_app = typer.Typer(
+    help="Follow data both ways: archive <-> training step.", no_args_is_help=True
+)
 app.add_typer(recipe_app, name="recipe")
 app.add_typer(trace_app, name="trace")
 
@@ -249,7 +251,9 @@ def validate(
     if as_json:
         print_json({"name": resolved.recipe.name, "hash": resolved.recipe.hash, "rules": rules})
     else:
-        typer.echo(f"{resolved.recipe.name}: {len(resolved.steps)} steps, {len(rules)} rules: valid")
+        typer.echo(
+            f"{resolved.recipe.name}: {len(resolved.steps)} steps, {len(rules)} rules: valid"
+        )
 
 
 @recipe_app.command("show")

@@ -74,7 +74,7 @@ def _error(response: httpx.Response) -> Exception:
             return NotFoundError(detail)
         case 409:
             return ConflictError(detail)
-        case status if status >= 500:  # noqa: PLR2004
+        case status if status >= 500:
             return TransientError(detail)
         case _:
             return UsageError(detail, field=body.get("field"))

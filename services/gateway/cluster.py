@@ -189,7 +189,7 @@ class Cluster:
                 if answer.is_success and all(q["workers"] for q in answer.json()["items"]):
                     return
             except httpx.TransportError:
-                if gateway.starts > 3:  # noqa: PLR2004
+                if gateway.starts > 3:
                     raise PermanentError(f"the gateway does not start:\n{gateway.tail()}") from None
             time.sleep(0.2)
         logs = "\n".join(f"--- {c.name}\n{c.tail()}" for c in self.children.values())

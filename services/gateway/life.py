@@ -87,9 +87,7 @@ def _aligned(pipeline: Pipeline) -> list[BoundStep]:
     return [b for b in pipeline.recipe.steps if b.step.row or b.step.source or b.step.join]
 
 
-def _row(
-    store: Store, pipeline: Pipeline, bound: BoundStep, place: Place
-) -> dict[str, Any] | None:
+def _row(store: Store, pipeline: Pipeline, bound: BoundStep, place: Place) -> dict[str, Any] | None:
     """A step's values for one row; None where the step is not committed for the shard."""
     folder = pipeline.column_folder(bound)
     if read_receipt(store, folder, place.shard.id) is None:
@@ -121,7 +119,11 @@ def _step(bound: BoundStep, values: dict[str, Any] | None) -> dict[str, Any]:
         "committed": values is not None,
         "error": (values or {}).get("error"),
         "measurements": {
-            c.name: {"value": _plain((values or {}).get(c.name)), "unit": c.unit, "meaning": c.meaning}
+            c.name: {
+                "value": _plain((values or {}).get(c.name)),
+                "unit": c.unit,
+                "meaning": c.meaning,
+            }
             for c in bound.step.columns
             if not c.transient and c.name not in hidden
         },
@@ -179,9 +181,7 @@ def _as_column(bound: BoundStep, value: Any) -> pa.ChunkedArray:
     return pa.chunked_array([pa.array([value], bound.step.schema.field("edits").type)])
 
 
-def _edits(
-    pipeline: Pipeline, measured: dict[int, dict[str, Any] | None]
-) -> list[dict[str, Any]]:
+def _edits(pipeline: Pipeline, measured: dict[int, dict[str, Any] | None]) -> list[dict[str, Any]]:
     """Spans that were removed or replaced, by step: byte offsets into the text before it."""
     return [
         {"step": b.step.name, "edits": (measured[b.position] or {}).get("edits") or []}
@@ -221,5 +221,3 @@ def latest_rows_stage(store: Store, pipeline: Pipeline, shard: Shard) -> Stage |
         if read_receipt(store, stage.folder, shard.id) is not None:
             return stage
     return None
-
-

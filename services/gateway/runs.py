@@ -14,9 +14,7 @@ router = APIRouter(prefix="/v1", tags=["datasets and runs"])
 def list_datasets(gw: GatewayDep, page: PagingDep) -> Page[dict[str, Any]]:
     """Committed datasets."""
     ids = sorted(
-        e.key.split("/")[1]
-        for e in gw.store.list("datasets/")
-        if e.key.endswith("/manifest.json")
+        e.key.split("/")[1] for e in gw.store.list("datasets/") if e.key.endswith("/manifest.json")
     )
     names, following = page_of(ids, page)
     items = []
