@@ -12,12 +12,19 @@ Steps count from 1: checkpoint n is the state after n steps. Nothing here needs 
 gateway can answer "which documents did step n see" and "which steps saw this document".
 """
 
+import io
 import json
+from collections.abc import Iterator
 from typing import Any, Literal
 
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from shared.dataset import read_manifest
+from shared.dataset import DatasetManifest, read_manifest
 from shared.errors import ConflictError, NotFoundError, UsageError
 from shared.store import Store, to_json
 
@@ -194,6 +201,100 @@ def read_metrics(store: Store, run: str) -> list[dict[str, Any]]:
 def read_checkpoints(store: Store, run: str) -> dict[int, str]:
     """Committed checkpoints in order: step to the key of its receipt."""
     prefix = run_key(run, "checkpoints/")
-    names = ((e.key, e.key.removeprefix(prefix)) for e in store.list(prefix))
-    return {int(name[:-5]): key for key, name in names if name.endswith(".json")
-            and "/" not in name}  # fmt: skip
+    keys = [e.key for e in store.list(prefix)]
+    # A checkpoint's own files lie one folder deeper.
+    receipts = [k for k in keys if k.endswith(".json") and "/" not in k.removeprefix(prefix)]
+    return {int(k.removeprefix(prefix).removesuffix(".json")): k for k in receipts}
+
+
+class RecordedOrder:
+    """`order.npy`, read by ranges, since a long run's is large.
+
+    int32 (steps, batch_size, 2): the token shard and the sequence at each position of a step.
+    """
+
+    def __init__(self, store: Store, run: str) -> None:
+        self._store, self._key = store, run_key(run, "order.npy")
+        head = io.BytesIO(store.get_range(self._key, 0, _HEADER_BYTES))
+        np.lib.format.read_magic(head)
+        self.shape, _, self._dtype = np.lib.format.read_array_header_1_0(head)
+        self._start = head.tell()
+
+    def steps(self, first: int, last: int) -> npt.NDArray[np.int32]:
+        """(steps, batch_size, 2) of steps first to last, last included."""
+        row = self.shape[1] * self.shape[2] * self._dtype.itemsize
+        start = self._start + (first - 1) * row
+        data = self._store.get_range(self._key, start, (last - first + 1) * row)
+        return np.frombuffer(data, self._dtype).reshape(-1, *self.shape[1:])
+
+    def blocks(self) -> Iterator[tuple[int, npt.NDArray[np.int32]]]:
+        """The whole order in blocks: the first step of each, and its steps."""
+        size = max(1, _BLOCK_BYTES // (8 * self.shape[1]))
+        for first in range(1, self.shape[0] + 1, size):
+            yield first, self.steps(first, min(first + size - 1, self.shape[0]))
+
+
+def documents_of_step(store: Store, run: str, step: int) -> list[dict[str, Any]]:
+    """What a step saw: `document`, `token_shard`, `start`, `end`, `position`, `sequence`.
+
+    [start, end) are the tokens of the token shard that the step saw of the document, as an input or
+    as the last target. In the order of the batch. NotFoundError where the run has no such step.
+    """
+    spec = read_spec(store, run)
+    if not 1 <= step <= spec.steps:
+        raise NotFoundError(f"run {run!r} has steps 1 to {spec.steps}, not {step}", field="step")
+    manifest = read_manifest(store, spec.dataset)
+    length = manifest.sequence_length
+    (batch,) = RecordedOrder(store, run).steps(step, step)
+    spans = {int(shard): _index(store, manifest, int(shard)) for shard in np.unique(batch[:, 0])}
+    seen: list[dict[str, Any]] = []
+    for position, (shard, sequence) in enumerate(batch.tolist()):
+        low, high = sequence * length, sequence * length + length + 1
+        index = spans[shard]
+        starts, ends = (index[name].to_numpy() for name in ("start", "end"))
+        here = np.arange(np.searchsorted(ends, low, "right"), np.searchsorted(starts, high))
+        for row in here[starts[here] < ends[here]].tolist():
+            place = {"start": max(low, int(starts[row])), "end": min(high, int(ends[row]))}
+            seen.append(
+                {"document": index["document"][row].as_py(), "token_shard": shard}
+                | place
+                | {"position": position, "sequence": sequence}
+            )
+    return seen
+
+
+def steps_of_document(store: Store, run: str, document: str) -> list[dict[str, Any]]:
+    """Where a run saw a document: `step`, `position`, `token_shard`, `sequence`, `start`, `end`.
+
+    In the order of the steps; planned steps are named before they have been run. Empty where its
+    tokens lie in no sequence that the run reaches. NotFoundError where the dataset lacks it.
+    """
+    manifest = read_manifest(store, read_spec(store, run).dataset)
+    shard, start, end = _find(store, manifest, document)
+    length = manifest.sequence_length
+    # Sequence i sees tokens i L to i L + L, both included.
+    low, high = max(0, -(-(start - length) // length)), (end - 1) // length
+    seen = []
+    for first, steps in RecordedOrder(store, run).blocks() if start < end else ():
+        inside = (steps[..., 1] >= low) & (steps[..., 1] <= high) & (steps[..., 0] == shard)
+        for step, position in np.argwhere(inside).tolist():
+            begin = int(steps[step, position, 1]) * length
+            where = {"start": max(start, begin), "end": min(end, begin + length + 1)}
+            place = {"step": first + step, "position": position, "token_shard": shard}
+            seen.append(place | {"sequence": begin // length} | where)
+    return seen
+
+
+def _index(store: Store, manifest: DatasetManifest, shard: int) -> pa.Table:
+    data = store.get(f"datasets/{manifest.id}/{manifest.shards[shard].index_file}")
+    return pq.read_table(io.BytesIO(data), columns=["document", "start", "end"])
+
+
+def _find(store: Store, manifest: DatasetManifest, document: str) -> tuple[int, int, int]:
+    """Token shard and span of a document."""
+    for shard in range(len(manifest.shards)):
+        index = _index(store, manifest, shard)
+        (row,) = index.filter(pc.equal(index["document"], document)).to_pylist() or [None]
+        if row is not None:
+            return shard, row["start"], row["end"]
+    raise NotFoundError(f"dataset {manifest.id} has no document {document!r}", field="document")
