@@ -130,7 +130,7 @@ def load_recipe(name_or_recipe: str | dict[str, Any]) -> Recipe:
     try:
         return Recipe.model_validate(raw)
     except ValidationError as error:
-        raise _usage_error(error, "recipe") from error
+        raise usage_error(error, "recipe") from error
 
 
 def parse_yaml(text: str, what: str) -> dict[str, Any]:
@@ -185,12 +185,13 @@ def override_recipe(recipe: Recipe, override: dict[str, Any]) -> Recipe:
     try:
         return Recipe.model_validate(_extend(raw, ()))
     except ValidationError as error:
-        raise _usage_error(error, "overrides") from error
+        raise usage_error(error, "overrides") from error
 
 
-def _usage_error(error: ValidationError, prefix: str) -> UsageError:
+def usage_error(error: ValidationError, prefix: str) -> UsageError:
+    """The first fault that pydantic found, with its path below `prefix`."""
     first = error.errors()[0]
-    where = ".".join([prefix, *(str(part) for part in first["loc"])])
+    where = ".".join(filter(None, [prefix, *(str(part) for part in first["loc"])]))
     return UsageError(f"{where}: {first['msg']}", field=where)
 
 
@@ -222,7 +223,7 @@ def _bind(position: int, spec: StepSpec, before: list[BoundStep]) -> BoundStep:
     try:
         params = step.params.model_validate(spec.params)
     except ValidationError as error:
-        raise _usage_error(error, f"{where}.params") from error
+        raise usage_error(error, f"{where}.params") from error
     rules = tuple(KeepRule(name, condition) for name, condition in spec.keep.items())
     inputs = {read: _provider(read, step, before, where) for read in step.reads}
     for rule in rules:
