@@ -1,8 +1,10 @@
 """Archives as bytes, read as the runner reads them."""
 
+import os
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import pyarrow as pa
 import pytest
@@ -59,3 +61,14 @@ def read() -> Read:
         return reading
 
     return run
+
+
+@pytest.fixture(scope="session")
+def open_mini(request) -> Path:
+    """The small archive of real pages; skips where it is absent."""
+    root = request.config.rootpath.parent / "shared" / "data"
+    folder = Path(os.environ.get("CORPUSMILL_TEST_DATA", root))
+    path = folder / "warc" / "open" / "open-mini.warc.gz"
+    if not path.is_file():
+        pytest.skip(f"{path} is not there; set CORPUSMILL_TEST_DATA to the folder of the test data")
+    return path

@@ -19,10 +19,7 @@ DEVIATIONS = {
         "Content-Length is 693 and there is no block: damaged for us",
     ),
     **dict.fromkeys(
-        [
-            f"malformed/webarchive__invalid-warcheaderfieldpolicy-{n}.warc"
-            for n in (17, 3, 4, 5, 6)
-        ],
+        [f"malformed/webarchive__invalid-warcheaderfieldpolicy-{n}.warc" for n in (17, 3, 4, 5, 6)],
         "a Content-Length above 0, and no block: damaged for us",
     ),
     "malformed/pywb__missing-status-text.warc": "Content-Length 107, and no block",

@@ -1,0 +1,176 @@
+"""Main text: equal to the engines' own results, one row's fault stays its own."""
+
+import gzip
+import json
+
+import pyarrow as pa
+import pytest
+import trafilatura
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from services.extraction import main_text
+from services.extraction.charset import decode
+from services.extraction.main_text import clean
+from services.extraction.steps.main_text_v1 import COLUMNS, MainTextParams, main_text_v1
+from shared.schema import arrow_schema, conform
+
+ARTICLE = "<html><body><nav><a href='/'>Home</a></nav><article>{}</article></body></html>".format(
+    "".join(
+        f"<p>Paragraph {i} says something that is long enough to be kept.</p>" for i in range(9)
+    )
+)
+HTML = "text/html; charset=utf-8"
+
+
+def run(pages, engine="trafilatura", **params) -> pa.Table:
+    table = pa.table(
+        {
+            "payload": pa.array([p for p, _ in pages], pa.large_binary()),
+            "content_type": pa.array([t for _, t in pages], pa.string()),
+        }
+    )
+    out = main_text_v1(table, MainTextParams(engine=engine, **params))
+    return conform(out, arrow_schema(COLUMNS), len(pages), "main_text_v1")
+
+
+@pytest.fixture(scope="module")
+def mini(read, request):
+    path = request.getfixturevalue("open_mini")
+    rows = read(path.read_bytes(), path.name).rows
+    return [(row["record_id"], row["payload"], row["content_type"]) for row in rows]
+
+
+@pytest.mark.parametrize("favor_precision", [False, True])
+def test_text_is_exactly_trafilaturas(mini, favor_precision):
+    pages = [(payload, kind) for _, payload, kind in mini[::5]]
+    table = run(pages, favor_precision=favor_precision)
+    expected = [
+        trafilatura.extract(
+            decode(payload, kind)[0], include_comments=False, favor_precision=favor_precision
+        )
+        or ""
+        for payload, kind in pages
+    ]
+    assert table["text"].to_pylist() == expected
+    assert sum(map(bool, expected)) > 0.9 * len(expected)
+
+
+def test_a_page_does_not_depend_on_the_pages_before_it(mini):
+    pages = [(payload, kind) for _, payload, kind in mini[:12]]
+    there = run(pages)["text"].to_pylist()
+    back = run(pages[::-1])["text"].to_pylist()[::-1]
+    alone = [run([page])["text"][0].as_py() for page in pages]
+    assert there == back == alone
+
+
+def grams(text: str) -> set[str]:
+    flat = "".join(text.split())
+    return {flat[i : i + 5] for i in range(len(flat) - 4)}
+
+
+@pytest.mark.parametrize(("engine", "median"), [("trafilatura", 0.85), ("resiliparse", 0.75)])
+def test_text_shares_most_of_the_gold_text(mini, open_mini, engine, median):
+    path = open_mini.with_name("open-mini-gold.jsonl.gz")
+    with gzip.open(path, "rt", encoding="utf-8") as file:
+        gold = {g["record_id"]: g for g in map(json.loads, file) if g["gold_kind"] == "full"}
+    pages = [(i, payload, kind) for i, payload, kind in mini if i in gold][::4]
+    texts = run([page[1:] for page in pages], engine)["text"].to_pylist()
+    recalls = []
+    for (record_id, *_), text in zip(pages, texts, strict=True):
+        wanted = grams(gold[record_id]["gold_text"])
+        if wanted:
+            recalls.append(len(wanted & grams(text)) / len(wanted))
+    assert len(recalls) > 20
+    assert sorted(recalls)[len(recalls) // 2] >= median
+
+
+def test_plain_text_passes_through():
+    text = "one\r\ntwo\x00 three\x85\n\n\n\ncafe\u0301 http://example.org"
+    table = run(
+        [(text.encode(), "text/plain; charset=utf-8"), (b"caf\xe9", "text/plain; charset=latin1")]
+    )
+    assert table["text"].to_pylist() == [
+        "one\ntwo three\n\n\n\ncaf\u00e9 http://example.org",
+        "caf\u00e9",
+    ]
+    assert table["charset"].to_pylist() == ["utf-8", "windows-1252"]
+    assert table["characters"].to_pylist() == [40, 4]
+
+
+@pytest.mark.parametrize("kind", ["image/png", "application/pdf", "text/css", "application/json"])
+def test_other_media_types_hold_no_text(kind):
+    row = run([(ARTICLE.encode(), kind)]).to_pylist()[0]
+    assert row == {"text": "", "charset": None, "characters": 0, "error": None}
+
+
+@pytest.mark.parametrize("kind", [None, HTML, "application/xhtml+xml", "application/xml"])
+@pytest.mark.parametrize("engine", ["trafilatura", "resiliparse"])
+def test_pages_go_through_the_engine(kind, engine):
+    row = run([(ARTICLE.encode(), kind)], engine).to_pylist()[0]
+    assert row["text"].startswith("Paragraph 0 says")
+    assert "Home" not in row["text"]
+    assert row["characters"] == len(row["text"])
+
+
+HOSTILE = [
+    b"",
+    b"   \n\t ",
+    b"\x00" * 1000,
+    b"<div>" * 3_000,
+    b"<html><body>" + b"<p>" * 5_000 + b"x",
+    b"<a " + b"b=c " * 50_000 + b">",
+    b"<p>" + b"x" * 2_000_000,
+    ("<p>" + "\u0301" * 20_000 + "</p>").encode(),
+    "<html dir=rtl><p>\u200f\u0645\u0631\u062d\u0628\u0627 \U0001f600</p>".encode(),
+    b"<p>&#xd800;&#0;&#x1F600;&#x110000;</p>" * 20,
+    b"<?xml version='1.0' encoding='utf-32'?><html><p>hello</p></html>",
+    b"%PDF-1.4 \x89\xff\xfe",
+    b"\xff\xfe\x00",
+]
+
+
+@pytest.mark.parametrize("engine", ["trafilatura", "resiliparse"])
+def test_hostile_pages_are_rows(engine):
+    table = run([*((p, HTML) for p in HOSTILE), (ARTICLE.encode(), HTML)], engine)
+    assert table["text"][-1].as_py().startswith("Paragraph 0")
+    for row in table.to_pylist():
+        assert (row["text"] is None) == (row["error"] is not None)
+
+
+def test_the_engines_exception_is_the_rows_error(monkeypatch):
+    """RecursionError is what lxml's users meet on deep trees."""
+
+    def refuse(html, **_options):
+        if "deep" in html:
+            raise RecursionError("maximum recursion depth exceeded")
+        return html
+
+    monkeypatch.setattr(main_text, "_trafilatura_extract", lambda: refuse)
+    table = run([(b"deep", HTML), (b"flat", HTML)])
+    assert table["text"].to_pylist() == [None, "flat"]
+    assert table["error"].to_pylist() == [
+        "trafilatura: RecursionError: maximum recursion depth exceeded",
+        None,
+    ]
+
+
+def test_empty_table_and_null_payload():
+    assert run([]).num_rows == 0
+    row = run([(None, None)]).to_pylist()[0]
+    assert set(row.values()) == {None}
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.lists(st.tuples(st.binary(max_size=60), st.sampled_from([HTML, "text/plain", None]))))
+def test_rows_do_not_see_each_other(pages):
+    whole = run(pages)
+    half = len(pages) // 2
+    assert pa.concat_tables([run(pages[:half]), run(pages[half:])]).equals(whole)
+
+
+@given(st.text())
+def test_clean_text_has_no_controls_and_stays_clean(text):
+    cleaned = clean(text)
+    assert clean(cleaned) == cleaned
+    assert not [c for c in cleaned if (c < " " and c not in "\n\t") or "\x7f" <= c <= "\x9f"]
