@@ -20,9 +20,9 @@ from shared.store import Store
 from shared.training_run import RunSpec, run_key
 
 
-def draw_order(manifest: DatasetManifest, steps: int, batch_size: int, seed: int) -> (
-    npt.NDArray[np.int32]
-):  # fmt: skip
+def draw_order(
+    manifest: DatasetManifest, steps: int, batch_size: int, seed: int
+) -> npt.NDArray[np.int32]:
     """int32 (steps, batch_size, 2): the token shard and the sequence at each position of a step.
 
     Every epoch is a permutation of all sequences, drawn from (seed, epoch); a step may end one

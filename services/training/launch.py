@@ -1,0 +1,102 @@
+"""The processes of a run: who each one is, how they meet, and that none outlives its parent.
+
+Several processes are started by torchrun and meet through a file: its usual TCP rendezvous listens
+on every interface of the machine, a file on none. What they then send each other stays on the
+loopback interface. Across machines use torchrun's own command, `torchrun ... -m
+services.training.train --run ...`; the processes then meet where it says.
+"""
+
+import ctypes
+import os
+import signal
+import sys
+import tempfile
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, distributed
+
+#: Names the file through which the processes meet; absent under torchrun's own command.
+_RENDEZVOUS = "CORPUSMILL_RENDEZVOUS"
+_PR_SET_PDEATHSIG = 1
+
+
+def die_with_parent(parent: int | None) -> None:
+    """Linux: have the kernel end this process when its parent ends, however that ends.
+
+    `parent` is the parent's process id as the parent says; where it is gone already, exit.
+    """
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if parent is not None and os.getppid() != parent:
+        sys.exit(f"the parent {parent} has ended")
+
+
+def is_worker() -> bool:
+    """Whether torchrun has started this process."""
+    return "RANK" in os.environ
+
+
+def start_processes(count: int, arguments: list[str]) -> int:
+    """Run this program in `count` processes by torchrun; the exit code of the first that failed."""
+    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+    from torch.distributed.run import main as torchrun
+
+    with tempfile.TemporaryDirectory(prefix="corpusmill-rendezvous-") as folder:
+        os.environ[_RENDEZVOUS] = f"{folder}/workers"
+        # No TCP store of the agent, no sockets but on loopback.
+        os.environ["TORCH_DISABLE_SHARE_RDZV_TCP_STORE"] = "1"
+        os.environ["GLOO_SOCKET_IFNAME"] = os.environ["NCCL_SOCKET_IFNAME"] = "lo"
+        os.environ.setdefault("OMP_NUM_THREADS", "1")  # the program sets its own number of threads
+        meet = ["--rdzv-backend=c10d", "--rdzv-conf=store_type=file"]
+        where = [f"--rdzv-endpoint={folder}/agent", "--rdzv-id=run"]
+        program = ["--nnodes=1", f"--nproc-per-node={count}", "--module", "services.training.train"]
+        try:
+            torchrun([*meet, *where, *program, *arguments])
+        except ChildFailedError as error:
+            return error.get_first_failure()[1].exitcode
+    return 0
+
+
+@dataclass(frozen=True)
+class Process:
+    """One of the processes of a run, and its device."""
+
+    rank: int
+    local_rank: int
+    world: int
+    device: torch.device
+
+    @classmethod
+    def join(cls) -> "Process":
+        """Meet the others, if there are any: by NCCL on GPUs, by Gloo on CPUs."""
+        rank, local_rank, world = (
+            int(os.environ.get(name, default))
+            for name, default in (("RANK", "0"), ("LOCAL_RANK", "0"), ("WORLD_SIZE", "1"))
+        )
+        gpu = torch.cuda.is_available()
+        device = torch.device("cuda", local_rank) if gpu else torch.device("cpu")
+        if gpu:
+            torch.cuda.set_device(device)
+        if is_worker():
+            file = os.environ.get(_RENDEZVOUS)
+            distributed.init_process_group(
+                "nccl" if gpu else "gloo",
+                init_method=f"file://{file}" if file else "env://",
+                rank=rank,
+                world_size=world,
+            )
+        return cls(rank, local_rank, world, device)
+
+    def sum(self, values: list[float]) -> list[float]:
+        """Sums over all processes."""
+        if self.world == 1:
+            return values
+        tensor: Tensor = torch.tensor(values, dtype=torch.float64, device=self.device)
+        distributed.all_reduce(tensor)
+        return tensor.tolist()
+
+    def leave(self) -> None:
+        """Part from the others."""
+        if distributed.is_initialized():
+            distributed.destroy_process_group()
