@@ -94,7 +94,7 @@ class Chunk:
 
     def load_verdicts(self, table: pa.Table) -> None:
         """Start from the verdicts of the stage before."""
-        self.state = np.array(table.column("state"), np.int8)
+        self.state = table.column("state").to_numpy().astype(np.int8, copy=True)
         self.rule = table.column("rule").to_pylist()
         self.value = table.column("value").to_pylist()
         self.threshold = table.column("threshold").to_pylist()

@@ -55,7 +55,7 @@ class Recipe(BaseModel):
     @cached_property
     def hash(self) -> str:
         """Of everything that decides the result; a description does not."""
-        return digest([s.model_dump() for s in self.steps])
+        return digest([[s.step, s.params, list(s.keep.items())] for s in self.steps])
 
 
 def _step_entry(entry: Any) -> Any:

@@ -12,6 +12,7 @@ from shared.recipe import (
     parse_yaml,
     resolve,
 )
+from shared.store import to_json
 
 BASE = {
     "name": "test",
@@ -158,3 +159,13 @@ def test_digest_refuses_what_has_no_stable_identity():
 def test_shipped_recipes_are_plain_yaml():
     for path in builtin_recipes().values():
         assert isinstance(yaml.safe_load(path.read_text()), dict)
+
+
+def test_the_order_of_rules_survives_the_store_and_is_part_of_the_hash():
+    rules = {"z": "http_status == 200", "a": "payload_bytes > 0"}
+    recipe = load_recipe({"name": "r", "steps": [{"extraction.records_v1": {}, "keep": rules}]})
+    again = type(recipe).model_validate_json(to_json(recipe.model_dump(mode="json")))
+    assert list(again.steps[0].keep) == ["z", "a"]
+    turned = dict(reversed(rules.items()))
+    other = load_recipe({"name": "r", "steps": [{"extraction.records_v1": {}, "keep": turned}]})
+    assert other.hash != recipe.hash
