@@ -181,13 +181,13 @@ def _zstd(body: bytes, limit: int) -> bytes:
         while len(data) <= limit:
             try:
                 piece = reader.read(2**16)
-            except zstandard.ZstdError as error:
-                if not data:
-                    raise _UndecodableError from error
+            except zstandard.ZstdError:
                 break
             if not piece:
                 break
             data += piece
+    if not data and body:
+        raise _UndecodableError
     if len(data) > limit:
         raise too_large(limit)
     return bytes(data)

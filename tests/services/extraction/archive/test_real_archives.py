@@ -3,9 +3,7 @@
 import hashlib
 import io
 import json
-import os
 from collections import Counter
-from pathlib import Path
 
 import pytest
 from fastwarc.warc import ArchiveIterator
@@ -119,13 +117,10 @@ def test_containers_hold_the_same_records(variant, read, plain, name):
 
 
 @pytest.fixture(scope="module")
-def manifest(request):
+def manifest(open_mini):
     """What is known of each page of the open-* archives, by record id."""
-    folder = request.config.rootpath.parent / "shared" / "data"
-    path = Path(os.environ.get("CORPUSMILL_TEST_DATA", folder)) / "warc/open/manifest.jsonl"
-    if not path.is_file():
-        pytest.skip(f"{path} is not there")
-    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    text = open_mini.with_name("manifest.jsonl").read_text()
+    lines = [json.loads(line) for line in text.splitlines()]
     return {line["record_id"]: line for line in lines}
 
 

@@ -35,9 +35,8 @@ def run(pages, engine="trafilatura", **params) -> pa.Table:
 
 
 @pytest.fixture(scope="module")
-def mini(read, request):
-    path = request.getfixturevalue("open_mini")
-    rows = read(path.read_bytes(), path.name).rows
+def mini(read, open_mini):
+    rows = read(open_mini.read_bytes(), open_mini.name).rows
     return [(row["record_id"], row["payload"], row["content_type"]) for row in rows]
 
 
