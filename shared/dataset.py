@@ -109,7 +109,9 @@ class DatasetManifest(_Record):
 
     format: Literal[1] = 1
     id: str
-    batch: str
+    #: How many archives, and the hash of all shards. Batches that share both share the dataset.
+    sources: int = Field(ge=1)
+    scope: str
     recipe: RecipeRecord
     tokenizer: TokenizerRecord
     sequence_length: int = Field(ge=1)

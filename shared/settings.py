@@ -6,12 +6,23 @@ bytes.
 
 from datetime import timedelta
 from functools import cache
-from typing import Self
+from typing import Annotated, Any, Self
 
-from pydantic import Field, SecretStr, model_validator
+from pydantic import BeforeValidator, Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from shared.shards import DEFAULT_SHARD_BYTES
+
+
+def _plain_seconds(value: Any) -> Any:
+    """Environment variables are strings; a bare number in one is seconds."""
+    try:
+        return float(value) if isinstance(value, str) else value
+    except ValueError:
+        return value
+
+
+Duration = Annotated[timedelta, BeforeValidator(_plain_seconds)]
 
 
 class Settings(BaseSettings):
@@ -31,19 +42,19 @@ class Settings(BaseSettings):
     window: int = Field(default=64, ge=1)
     """Tasks that wait in a queue at most: a million shards never sit in Redis."""
 
-    tick: timedelta = timedelta(seconds=0.5)
+    tick: Duration = timedelta(seconds=0.5)
     """How often the conductor looks."""
 
-    lease: timedelta = timedelta(seconds=15)
+    lease: Duration = timedelta(seconds=15)
     """How long a running task counts as running after its worker's last sign of life."""
 
-    task_time_limit: timedelta = timedelta(minutes=30)
+    task_time_limit: Duration = timedelta(minutes=30)
     """After this a task's process is killed, and the task is tried again in careful mode."""
 
-    visibility_timeout: timedelta = timedelta(hours=1)
+    visibility_timeout: Duration = timedelta(hours=1)
     """After this Redis hands an unacknowledged message to another worker."""
 
-    document_time_limit: timedelta = timedelta(seconds=60)
+    document_time_limit: Duration = timedelta(seconds=60)
     """Careful mode: wall-clock time of one step on one document."""
 
     document_memory: int = 2 * 2**30
@@ -52,7 +63,7 @@ class Settings(BaseSettings):
     task_tries: int = Field(default=5, ge=1)
     """How often a task may fail for a transient reason before it is marked as failed."""
 
-    run_slice: timedelta = timedelta(minutes=10)
+    run_slice: Duration = timedelta(minutes=10)
     """A training run is advanced by at most this much in one task."""
 
     @model_validator(mode="after")

@@ -23,7 +23,7 @@ def dataset_card(manifest: DatasetManifest) -> str:
         else f"given: `{tokenizer.source}`"
     )
     facts = [
-        ("batch", f"`{manifest.batch}`"),
+        ("archives", f"{manifest.sources:,} (as a set: `{manifest.scope}`)"),
         ("recipe", f"`{recipe.name}` (hash `{recipe.hash}`)"),
         ("recipe's source", recipe.source or "its own"),
         ("documents", f"{totals.documents:,} ({totals.empty_documents:,} without text)"),

@@ -98,7 +98,7 @@ def describe(store: Store, run: str) -> dict[str, Any]:
     if state.state == "finished":
         end = store.get_json(run_key(run, "finished.json"))
         told["final"] = end
-        told["sample"] = store.get(end["files"]["sample.txt"]).decode()
+        told["sample"] = end["sample"]
     return told
 
 

@@ -3,7 +3,7 @@
 Several processes are started by torchrun and meet through a file: its usual TCP rendezvous listens
 on every interface of the machine, a file on none. What they then send each other stays on the
 loopback interface. Across machines use torchrun's own command, `torchrun ... -m
-services.training.train --run ...`; the processes then meet where it says.
+services.training.train RUN ...`; the processes then meet where it says.
 """
 
 import ctypes
@@ -19,6 +19,8 @@ from torch import Tensor, distributed
 #: Names the file through which the processes meet; absent under torchrun's own command.
 _RENDEZVOUS = "CORPUSMILL_RENDEZVOUS"
 _PR_SET_PDEATHSIG = 1
+#: After SIGTERM the processes have this long to end their step and commit a checkpoint.
+SHUTDOWN_SECONDS = 300
 
 
 def die_with_parent(parent: int | None) -> None:
@@ -49,10 +51,11 @@ def start_processes(count: int, arguments: list[str]) -> int:
         os.environ["GLOO_SOCKET_IFNAME"] = os.environ["NCCL_SOCKET_IFNAME"] = "lo"
         os.environ.setdefault("OMP_NUM_THREADS", "1")  # the program sets its own number of threads
         meet = ["--rdzv-backend=c10d", "--rdzv-conf=store_type=file"]
-        where = [f"--rdzv-endpoint={folder}/agent", "--rdzv-id=run"]
+        meet += [f"--rdzv-endpoint={folder}/agent", "--rdzv-id=run"]
+        end = f"--shutdown-timeout={SHUTDOWN_SECONDS}"
         program = ["--nnodes=1", f"--nproc-per-node={count}", "--module", "services.training.train"]
         try:
-            torchrun([*meet, *where, *program, *arguments])
+            torchrun([*meet, end, *program, *arguments])
         except ChildFailedError as error:
             return error.get_first_failure()[1].exitcode
     return 0

@@ -78,7 +78,7 @@ def _lock(path: Path) -> Iterator[bool]:
 def _run_slice(store: Store, run: str, scratch: Path, seconds: float) -> None:
     log = scratch / "log.txt"
     (scratch / ERROR_FILE).unlink(missing_ok=True)
-    command = [sys.executable, "-m", "services.training.train", "--store", store.url, "--run", run]
+    command = [sys.executable, "-m", "services.training.train", run, "--store", store.url]
     command += ["--scratch", str(scratch), "--seconds", str(seconds), "--parent", str(os.getpid())]
     with log.open("wb") as output:
         program = subprocess.Popen(

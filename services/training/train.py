@@ -1,9 +1,9 @@
 """The training program: a Llama, AdamW, a warm-up and a cosine, one recorded order of sequences.
 
-    python -m services.training.train --run ID [--store URL] [--seconds 600]
+    python -m services.training.train RUN [--store URL] [--seconds 600]
 
-reads `runs/<ID>/run.json` from the store, goes on from the last committed checkpoint, and ends when
-all steps are done (`finished.json` is there then), or earlier when `--seconds` have passed, on
+reads `runs/<RUN>/run.json` from the store, goes on from the last committed checkpoint, and ends
+when all steps are done (`finished.json` is there then), or earlier when `--seconds` have passed, on
 SIGTERM, or when the run was cancelled: at the end of the step it commits a checkpoint and leaves.
 At least one step is done in any case, so that a run goes on however short its slices are.
 
@@ -176,7 +176,7 @@ def run_process(store: Store, spec: RunSpec, scratch: Path, seconds: float) -> N
     stop = Stop(seconds)
     torch.set_num_threads(spec.threads)
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    torch.use_deterministic_algorithms(mode=True, warn_only=True)
+    torch.set_deterministic_debug_mode("warn")
     here = Process.join()
     if run_end(store, spec.id) is None:
         train(store, prepare(store, spec, here, scratch), scratch, stop)
@@ -190,7 +190,7 @@ def parse(argv: list[str]) -> argparse.Namespace:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--run", required=True, help="id of the run: runs/<id>/run.json")
+    parser.add_argument("run", help="id of the run")
     parser.add_argument("--store", default=settings().store, help="default: %(default)s")
     parser.add_argument("--scratch", type=Path, help="folder for downloads, kept between slices")
     parser.add_argument("--seconds", type=float, default=math.inf, help="pause after so long")

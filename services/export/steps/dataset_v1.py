@@ -146,7 +146,8 @@ def _manifest(scope: Scope, params: DatasetParams) -> DatasetManifest:
     recipe = scope.recipe.recipe
     return DatasetManifest(
         id=scope.output_id,
-        batch=scope.batch.id,
+        sources=len(scope.batch.sources),
+        scope=scope.batch.scope,
         recipe=RecipeRecord(
             hash=recipe.hash,
             **recipe.model_dump(include={"name", "source", "published", "deviations"}),

@@ -153,7 +153,7 @@ def test_the_manifest_describes_every_file(scope_of, export):
         assert len(files[shard.tokens_file]) == 2 * shard.tokens
         assert shard.sequences == (shard.tokens - 1) // 8
     assert manifest.totals.tokens == sum(s.tokens for s in manifest.shards)
-    assert (manifest.id, manifest.batch) == ("web-0123456789abcdef", "b1")
+    assert (manifest.id, manifest.sources) == ("web-0123456789abcdef", 1)
     assert manifest.tokenizer.sample_documents == 40
     assert json.loads(files["manifest.json"])["funnel"]["kept"] == 5
 

@@ -1,0 +1,174 @@
+"""Segmentation of a column of texts, computed once for all steps that read it.
+
+`segment(texts)` is asked for `words("whitespace")`, `lines("filled")` and so on; what is asked for
+is computed at that moment and kept. The last column is remembered, so two steps that read the same
+text share the work. To add a convention, write its loop (`shared.text.words` and
+`shared.text.lines` say how) and name it in the table below.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from shared.text import characters, hashing, lines, utf8, words
+
+Int64Array = npt.NDArray[np.int64]
+Float64Array = npt.NDArray[np.float64]
+Bytes = npt.NDArray[np.uint8]
+
+#: `whitespace`: `str.split()`. `unicode`: runs of letters, digits and marks, each ideograph and
+#: kana by itself, punctuation and symbols left out; after UAX 29 (an apostrophe between letters,
+#: a full stop or comma between digits are inside the word). Scripts without spaces that are
+#: not ideographic (Thai, Lao, Khmer, Burmese) are not cut by either.
+WordConvention = Literal["whitespace", "unicode"]
+#: `filled`: between line feeds, stripped, blank ones left out. `split`: `re.split(r"\n+", text)`.
+LineConvention = Literal["filled", "split"]
+#: `blocks`: filled lines between blank ones. `split`: `re.split(r"\n{2,}", text.strip())`.
+ParagraphConvention = Literal["blocks", "split"]
+
+_LOOPS: dict[str, Callable[..., int]] = {
+    "words:whitespace": words.whitespace_words,
+    "words:unicode": words.unicode_words,
+    "lines:filled": lines.filled_lines,
+    "lines:split": lines.split_lines,
+    "paragraphs:blocks": lines.block_paragraphs,
+    "paragraphs:split": lines.split_paragraphs,
+}
+
+
+@dataclass(frozen=True)
+class Spans:
+    """Segments of all documents of a column, in order.
+
+    Segment i is `data[starts[i]:ends[i]]` (bytes); document d has the segments from `bounds[d]` up
+    to, but without, `bounds[d + 1]`.
+    """
+
+    data: Bytes
+    starts: Int64Array
+    ends: Int64Array
+    bounds: Int64Array
+
+    @cached_property
+    def hashes(self) -> npt.NDArray[np.uint64]:
+        """61-bit hash of each segment; `shared.text.hashing` bounds its collisions."""
+        return hashing.hash_spans(self.data, self.starts, self.ends)
+
+    @cached_property
+    def characters(self) -> Int64Array:
+        """Code points of each segment."""
+        return utf8.count_characters(self.data, self.starts, self.ends)
+
+    @property
+    def counts(self) -> Int64Array:
+        """How many segments each document has."""
+        return np.diff(self.bounds)
+
+    def sums(self, values: npt.NDArray[Any]) -> Int64Array:
+        """For each document the sum of its segments' (integer or Boolean) values."""
+        total = np.concatenate(([0], np.cumsum(values, dtype=np.int64)))
+        return np.asarray(total[self.bounds[1:]] - total[self.bounds[:-1]])
+
+    def have(self, flag: int) -> npt.NDArray[np.bool_]:
+        """Which segments have a character with a flag of `shared.text.characters`."""
+        table = characters.flags()
+        return utf8.have_any(self.data, self.starts, self.ends, table, flag)
+
+
+class Segmented:
+    """A column of texts and its segments. A null text has those of an empty one."""
+
+    def __init__(self, texts: pa.ChunkedArray) -> None:
+        column = texts.cast(pa.large_string()).combine_chunks()
+        _, offsets, data = column.buffers()
+        self.rows = len(column)
+        self.valid: npt.NDArray[np.bool_] = np.asarray(pc.is_valid(column))
+        self.data: Bytes = np.frombuffer(b"" if data is None else data, np.uint8)
+        places = np.frombuffer(offsets, np.int64)[column.offset : column.offset + self.rows + 1]
+        self.begins: Int64Array = places[:-1].copy()
+        self.stops: Int64Array = np.where(self.valid, places[1:], self.begins)
+        self._column = column
+        self._spans: dict[str, Spans] = {}
+
+    @cached_property
+    def characters(self) -> Int64Array:
+        """Code points of each text; 0 of a null."""
+        return np.asarray(pc.fill_null(pc.utf8_length(self._column), 0), np.int64)
+
+    def words(self, convention: WordConvention) -> Spans:
+        """The words of each text."""
+        return self.spans(f"words:{convention}")
+
+    def lines(self, convention: LineConvention) -> Spans:
+        """The lines of each text."""
+        return self.spans(f"lines:{convention}")
+
+    def paragraphs(self, convention: ParagraphConvention) -> Spans:
+        """The paragraphs of each text."""
+        return self.spans(f"paragraphs:{convention}")
+
+    def count(self, patterns: tuple[str, ...]) -> Int64Array:
+        """For each text how often the patterns occur, each as `str.count` counts it, summed."""
+        total = np.zeros(self.rows, np.int64)
+        for pattern in patterns:
+            found = pc.fill_null(pc.count_substring(self._column, pattern), 0)
+            total += np.asarray(found, np.int64)
+        return total
+
+    def spans(self, name: str) -> Spans:
+        """The segments of one entry of the table of loops."""
+        if name not in self._spans:
+            size = int(np.sum((self.stops - self.begins) // 2 + 2))
+            starts, ends = np.empty(size, np.int64), np.empty(size, np.int64)
+            bounds = np.empty(self.rows + 1, np.int64)
+            found = _LOOPS[name](
+                self.data, self.begins, self.stops, characters.flags(), starts, ends, bounds
+            )
+            self._spans[name] = Spans(self.data, starts[:found].copy(), ends[:found].copy(), bounds)
+        return self._spans[name]
+
+
+#: The last column, its identity, and its segments. Holding the column keeps its addresses from
+#: being used again.
+_last: tuple[object, pa.ChunkedArray, Segmented] | None = None
+
+
+def segment(texts: pa.ChunkedArray) -> Segmented:
+    """The segments of a string or large_string column; those of the last column are remembered."""
+    global _last  # noqa: PLW0603 (a memo of one: results do not depend on it)
+    identity = _identity(texts)
+    last = _last
+    if last is not None and last[0] == identity:
+        return last[2]
+    segmented = Segmented(texts)
+    _last = (identity, texts, segmented)
+    return segmented
+
+
+def _identity(texts: pa.ChunkedArray) -> object:
+    """Equal for columns over the same memory."""
+    return [
+        (str(chunk.type), chunk.offset, len(chunk), [b and b.address for b in chunk.buffers()])
+        for chunk in texts.chunks
+    ]
+
+
+def ratio(part: npt.NDArray[Any], whole: npt.NDArray[Any]) -> Float64Array:
+    """`part / whole`, and 0 where the whole is 0: a text without words has no share of anything."""
+    result = np.zeros(len(whole), np.float64)
+    np.divide(part, whole, out=result, where=whole != 0)
+    return result
+
+
+def warm_segmentation() -> None:
+    """Call every loop of this module once; `shared.text.warm` does."""
+    segmented = Segmented(pa.chunked_array([["Warm up.\n\nTwice, 一次", None]]))
+    for name in _LOOPS:
+        spans = segmented.spans(name)
+        assert len(spans.hashes) == len(spans.characters) == len(spans.have(characters.LETTER))
