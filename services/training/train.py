@@ -176,7 +176,7 @@ def run_process(store: Store, spec: RunSpec, scratch: Path, seconds: float) -> N
     stop = Stop(seconds)
     torch.set_num_threads(spec.threads)
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    torch.set_deterministic_debug_mode("warn")
+    torch.use_deterministic_algorithms(mode=True, warn_only=True)
     here = Process.join()
     if run_end(store, spec.id) is None:
         train(store, prepare(store, spec, here, scratch), scratch, stop)
