@@ -8,8 +8,8 @@ from shared.dataset import DatasetManifest
 
 NOTICE = (
     "The texts were published on the web and belong to their publishers. The licence above covers "
-    "the selection and its arrangement. Every document's URL and archive offset are in the index "
-    "and in the batch, so that its source can be named and the document taken down."
+    "the selection and its arrangement. A document's id names its archive and the record's offset "
+    "there, so that its source can be found and the document taken down."
 )
 
 

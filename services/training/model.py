@@ -21,7 +21,7 @@ INIT_STD = 0.02
 
 
 class RMSNorm(nn.Module):
-    """Root mean square layer normalisation (arXiv 1910.07467), computed in float32."""
+    """Root mean square layer normalisation (arXiv 1910.07467)."""
 
     def __init__(self, width: int, epsilon: float) -> None:
         super().__init__()
@@ -30,9 +30,7 @@ class RMSNorm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(..., C) to (..., C)."""
-        wide = x.float()
-        scale = torch.rsqrt(wide.pow(2).mean(-1, keepdim=True) + self.epsilon)
-        return self.weight * (wide * scale).type_as(x)
+        return functional.rms_norm(x, self.weight.shape, self.weight, self.epsilon)
 
 
 def rotary_table(length: int, head_width: int, theta: float) -> tuple[Tensor, Tensor]:
