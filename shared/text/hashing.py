@@ -64,7 +64,7 @@ def power(exponent: int) -> np.uint64:
 
 
 @njit(cache=True, nogil=True)
-def append(value: np.uint64, byte: np.integer) -> np.uint64:
+def append(value: np.uint64, byte: int | np.integer) -> np.uint64:
     """The hash of the span that `value` hashes and one more byte (or code point)."""
     return reduce(multiply(value, BASE) + np.uint64(byte + 1))
 
@@ -93,17 +93,17 @@ def clear(slots: npt.NDArray[np.int32], entries: int) -> int:
 
 @njit(cache=True, nogil=True)
 def find_or_insert(
-    slots: npt.NDArray[np.int32], bits: int, keys: UInt64Array, i: np.int64
-) -> np.int64:
+    slots: npt.NDArray[np.int32], bits: int, keys: UInt64Array, i: int | np.integer
+) -> int:
     """The first index inserted with the key `keys[i]`; inserts and returns `i` where none was."""
     mask = (1 << bits) - 1
     at = np.int64((keys[i] * _GOLDEN) >> np.uint64(64 - bits))
     while slots[at] >= 0:
         if keys[slots[at]] == keys[i]:
-            return np.int64(slots[at])
+            return int(slots[at])
         at = (at + 1) & mask
     slots[at] = i
-    return i
+    return int(i)
 
 
 @njit(cache=True, nogil=True)

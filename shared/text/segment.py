@@ -75,6 +75,11 @@ class Spans:
         total = np.concatenate(([0], np.cumsum(values, dtype=np.int64)))
         return np.asarray(total[self.bounds[1:]] - total[self.bounds[:-1]])
 
+    def character_hashes(self, *, lowercase: bool) -> npt.NDArray[np.uint64]:
+        """Hashes over code points, so that letters can be compared in lower case."""
+        case = characters.lower() if lowercase else characters.same_case()
+        return utf8.hash_characters(self.data, self.starts, self.ends, case)
+
     def have(self, flag: int) -> npt.NDArray[np.bool_]:
         """Which segments have a character with a flag of `shared.text.characters`."""
         table = characters.flags()
@@ -90,7 +95,10 @@ class Segmented:
         self.rows = len(column)
         self.valid: npt.NDArray[np.bool_] = np.asarray(pc.is_valid(column))
         self.data: Bytes = np.frombuffer(b"" if data is None else data, np.uint8)
-        places = np.frombuffer(offsets, np.int64)[column.offset : column.offset + self.rows + 1]
+        places = np.zeros(1, np.int64)  # an empty column may have no buffer of offsets
+        if self.rows:
+            every = np.frombuffer(offsets, np.int64)
+            places = every[column.offset : column.offset + self.rows + 1]
         self.begins: Int64Array = places[:-1].copy()
         self.stops: Int64Array = np.where(self.valid, places[1:], self.begins)
         self._column = column
@@ -100,6 +108,11 @@ class Segmented:
     def characters(self) -> Int64Array:
         """Code points of each text; 0 of a null."""
         return np.asarray(pc.fill_null(pc.utf8_length(self._column), 0), np.int64)
+
+    @property
+    def whole(self) -> Spans:
+        """Each text as one segment."""
+        return Spans(self.data, self.begins, self.stops, np.arange(self.rows + 1))
 
     def words(self, convention: WordConvention) -> Spans:
         """The words of each text."""

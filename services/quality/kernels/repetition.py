@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from shared.text.hashing import clear, find_or_insert, multiply, power, reduce, table_for
+from shared.text.hashing import append, clear, find_or_insert, multiply, power, reduce, table_for
 
 Int64Array = npt.NDArray[np.int64]
 UInt64Array = npt.NDArray[np.uint64]
@@ -17,17 +17,15 @@ Slots = npt.NDArray[np.int32]
 
 #: The n of the measures (MassiveText, table A1): most frequent 2 to 4, repeated 5 to 10.
 SHORTEST, LONGEST_TOP, LONGEST = 2, 4, 10
-#: The hash of a space.
-_SPACE = np.uint64(ord(" ") + 1)
 
 
 @njit(cache=True, nogil=True)
 def duplicates(
-    bounds: Int64Array, hashes: UInt64Array, characters: Int64Array, count_first: bool
+    bounds: Int64Array, hashes: UInt64Array, characters: Int64Array, count_from: int
 ) -> tuple[Int64Array, Int64Array]:
     """For each document: its segments that occur more than once, and their characters.
 
-    With `count_first` every copy of such a segment, else those after the first.
+    `count_from` 1: every copy of such a segment counts; 2: those after the first.
     """
     rows = len(bounds) - 1
     segments, sizes = np.zeros(rows, np.int64), np.zeros(rows, np.int64)
@@ -41,7 +39,7 @@ def duplicates(
             copies[i] = 1
             if first != i:
                 copies[first] += 1
-                counted = 2 if count_first and copies[first] == 2 else 1
+                counted = 2 if copies[first] == 2 and count_from == 1 else 1
                 segments[row] += counted
                 sizes[row] += counted * length[i]
     return segments, sizes
@@ -49,17 +47,18 @@ def duplicates(
 
 @njit(cache=True, nogil=True)
 def joints(
-    starts: Int64Array, ends: Int64Array, hashes: UInt64Array, spaced: bool
+    starts: Int64Array, ends: Int64Array, hashes: UInt64Array, separator: int
 ) -> tuple[UInt64Array, UInt64Array]:
     """For each word (scale, shift): with hash h for some words, h * scale + shift with this one.
 
-    `spaced`: words are joined by a space, else by nothing.
+    `separator` is the byte that joins words; -1: none does.
     """
     scale, shift = np.empty(len(starts), np.uint64), np.empty(len(starts), np.uint64)
     for i in range(len(starts)):
         scale[i], shift[i] = power(ends[i] - starts[i]), hashes[i]
-        if spaced:
-            shift[i] = reduce(multiply(_SPACE, scale[i]) + shift[i])
+        if separator >= 0:
+            between = append(np.uint64(0), separator)
+            shift[i] = reduce(multiply(between, scale[i]) + shift[i])
             scale[i] = multiply(scale[i], power(1))
     return scale, shift
 
@@ -75,7 +74,9 @@ def extend(grams: UInt64Array, scale: UInt64Array, shift: UInt64Array, n: int) -
 
 
 @njit(cache=True, nogil=True)
-def first_and_copies(grams: UInt64Array, slots: Slots, first: Int64Array, copies: Int64Array) -> None:
+def first_and_copies(
+    grams: UInt64Array, slots: Slots, first: Int64Array, copies: Int64Array
+) -> None:
     """For each n-gram where it occurs first, and, there, how often it occurs."""
     bits = clear(slots, len(grams))
     for i in range(len(grams)):
@@ -96,7 +97,18 @@ def top_joined(before: Int64Array, n: int, grams: UInt64Array, copies: Int64Arra
             best = i
     if len(grams) == 0:
         return 0
-    return (before[best + n] - before[best] + n - 1) * copies[best]
+    return int((before[best + n] - before[best] + n - 1) * copies[best])
+
+
+@njit(cache=True, nogil=True)
+def covered(before: Int64Array, n: int, chosen: npt.NDArray[np.bool_]) -> int:
+    """Characters of the words inside any of the chosen n-grams, each once."""
+    total, end = 0, 0
+    for i in range(len(chosen)):
+        if chosen[i]:
+            total += before[i + n] - before[max(i, end)]
+            end = i + n
+    return total
 
 
 @njit(cache=True, nogil=True)
@@ -112,18 +124,7 @@ def top_covered(
         length = before[i + n] - before[i]
         if copies[i] > most or (copies[i] == most > 1 and length > longest):
             best, most, longest = i, copies[i], length
-    return covered(before, n, first, first[: len(grams)] == best) if best >= 0 else 0
-
-
-@njit(cache=True, nogil=True)
-def covered(before: Int64Array, n: int, chosen: npt.NDArray[np.bool_]) -> int:
-    """Characters of the words inside any of the chosen n-grams, each once."""
-    total, end = 0, 0
-    for i in range(len(chosen)):
-        if chosen[i]:
-            total += before[i + n] - before[max(i, end)]
-            end = i + n
-    return total
+    return covered(before, n, first[: len(grams)] == best) if best >= 0 else 0
 
 
 @njit(cache=True, nogil=True)
@@ -140,32 +141,64 @@ def greedy(before: Int64Array, n: int, grams: UInt64Array, slots: Slots) -> int:
 
 
 @njit(cache=True, nogil=True)
+def running(characters: Int64Array) -> Int64Array:
+    """Characters of the words before each word, and of all."""
+    before = np.zeros(len(characters) + 1, np.int64)
+    for i in range(len(characters)):
+        before[i + 1] = before[i] + characters[i]
+    return before
+
+
+@njit(cache=True, nogil=True)
 def ngrams_covered(
-    bounds: Int64Array, scale: UInt64Array, shift: UInt64Array, hashes: UInt64Array,
+    bounds: Int64Array,
+    hashes: UInt64Array,
+    spaced: tuple[UInt64Array, UInt64Array],
     characters: Int64Array,
 ) -> Int64Array:
-    """Characters (document, n - 2) by the paper's text: each once, the first copy counted."""
+    """Characters (document, n - 2) inside top and repeated n-grams, each once, first copy too."""
     rows = len(bounds) - 1
     result = np.zeros((rows, LONGEST - SHORTEST + 1), np.int64)
     most = np.max(bounds[1:] - bounds[:-1]) if rows else 0
     slots, first, copies = table_for(most), np.empty(most, np.int64), np.empty(most, np.int64)
     for row in range(rows):
         a, b = bounds[row], bounds[row + 1]
+        scale, shift = spaced[0][a:b], spaced[1][a:b]
         grams, before = hashes[a:b].copy(), running(characters[a:b])
         for n in range(SHORTEST, LONGEST + 1):
-            grams = extend(grams, scale[a:b], shift[a:b], n)
+            grams = extend(grams, scale, shift, n)
             first_and_copies(grams, slots, first, copies)
             if n <= LONGEST_TOP:
-                value = top_covered(before, n, grams, first, copies)
+                result[row, n - SHORTEST] = top_covered(before, n, grams, first, copies)
             else:
-                value = covered(before, n, copies[first[: len(grams)]] > 1)
-            result[row, n - SHORTEST] = value
+                repeated = copies[first[: len(grams)]] > 1
+                result[row, n - SHORTEST] = covered(before, n, repeated)
     return result
 
 
 @njit(cache=True, nogil=True)
-def running(characters: Int64Array) -> Int64Array:
-    """Characters of the words before each word, and of all."""
-    before = np.zeros(len(characters) + 1, np.int64)
-    before[1:] = np.cumsum(characters)
-    return before
+def ngrams_joined(
+    bounds: Int64Array,
+    hashes: UInt64Array,
+    spaced: tuple[UInt64Array, UInt64Array],
+    joined: tuple[UInt64Array, UInt64Array],
+    characters: Int64Array,
+) -> Int64Array:
+    """Characters (document, n - 2) of top n-grams joined by spaces and of a greedy scan."""
+    rows = len(bounds) - 1
+    result = np.zeros((rows, LONGEST - SHORTEST + 1), np.int64)
+    most = np.max(bounds[1:] - bounds[:-1]) if rows else 0
+    slots, first, copies = table_for(most), np.empty(most, np.int64), np.empty(most, np.int64)
+    for row in range(rows):
+        a, b = bounds[row], bounds[row + 1]
+        before = running(characters[a:b])
+        tops, grams = hashes[a:b].copy(), hashes[a:b].copy()
+        for n in range(SHORTEST, LONGEST + 1):
+            grams = extend(grams, joined[0][a:b], joined[1][a:b], n)
+            if n <= LONGEST_TOP:
+                tops = extend(tops, spaced[0][a:b], spaced[1][a:b], n)
+                first_and_copies(tops, slots, first, copies)
+                result[row, n - SHORTEST] = top_joined(before, n, tops, copies)
+            else:
+                result[row, n - SHORTEST] = greedy(before, n, grams, slots)
+    return result
