@@ -40,7 +40,11 @@ def is_worker() -> bool:
 
 
 def start_processes(count: int, arguments: list[str]) -> int:
-    """Run this program in `count` processes by torchrun; the exit code of the first that failed."""
+    """Run this program in `count` processes by torchrun.
+
+    The exit code of the first that failed; 0 where none did, or where SIGTERM made them pause.
+    """
+    from torch.distributed.elastic.multiprocessing.api import SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.run import main as torchrun
 
@@ -58,6 +62,8 @@ def start_processes(count: int, arguments: list[str]) -> int:
             torchrun([*meet, end, *program, *arguments])
         except ChildFailedError as error:
             return error.get_first_failure()[1].exitcode
+        except SignalException:
+            return 0
     return 0
 
 

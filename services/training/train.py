@@ -105,7 +105,9 @@ def prepare(store: Store, spec: RunSpec, here: Process, scratch: Path) -> Traini
     model = Llama(spec.shape, vocab_size, length).to(here.device)
     optimiser = make_optimiser(model, spec)
     step, metrics = resume(scratch / "checkpoint", model, optimiser)
-    replica = DistributedDataParallel(model, broadcast_buffers=False) if here.world > 1 else model
+    replica = (
+        DistributedDataParallel(model, forward_sync_buffers=False) if here.world > 1 else model
+    )
     batches = Batches(scratch / "data", manifest, here.rank, here.world)
     return Training(spec, manifest, here, model, replica, optimiser, batches, step, metrics)
 
