@@ -91,4 +91,7 @@ def balance(state: dict[str, Any]) -> None:
 def data_objects(store: Store) -> dict[str, bytes]:
     """Every committed data object but receipts: what must be the same whatever happened."""
     keys = [e.key for folder in ("columns/", "verdicts/", "datasets/") for e in store.list(folder)]
-    return {k: store.get(k) for k in keys if not k.endswith(".json") or "/tokenizer" in k}
+    datasets = [k for k in keys if k.startswith("datasets/")]
+    return {k: store.get(k) for k in keys if not k.endswith(".json")} | {
+        k: store.get(k) for k in datasets
+    }
