@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
@@ -66,7 +67,8 @@ def funnel(batch: dict[str, Any], console: Console) -> None:
         rates = ", ".join(f"{k.replace('_', ' ')} {100 * v:.4g} %" for k, v in published.items())
         console.print(f"published, in % of raw: {rates}", highlight=False)
     for failure in batch.get("failures", []):
-        console.print(f"[red]failed task[/red] {failure['task']}: {failure['error']}")
+        why = escape(f"{failure['task']}: {failure['error']}")
+        console.print(f"[red]failed task[/red] {why}", highlight=False)
 
 
 def _stage_rows(table: Table, stage: dict[str, Any], raw: int) -> None:
@@ -116,7 +118,7 @@ def life(told: dict[str, Any], console: Console) -> None:
     """The life of a document."""
     verdict = told["verdict"]
     where = told["archive"]
-    console.print(f"[bold]{told['document']}[/bold]  {told['url']}", highlight=False)
+    console.print(f"[bold]{told['document']}[/bold]  {escape(str(told['url']))}", highlight=False)
     console.print(
         f"archive: {where['uri']}, offset {where['offset']}, {where['length']} bytes, "
         f"row {where['row']} of {where['shard']}",
@@ -127,11 +129,11 @@ def life(told: dict[str, Any], console: Console) -> None:
         reason = f" by {verdict['rule']}: measured {verdict['value']}"
         if verdict["threshold"]:
             reason += f", kept where {verdict['threshold']}"
-    console.print(f"verdict: [bold]{verdict['state']}[/bold]{reason}", highlight=False)
+    console.print(f"verdict: [bold]{verdict['state']}[/bold]{escape(reason)}", highlight=False)
     for rule in told["rules"]:
         mark = "[green]holds[/green]" if rule["holds"] else "[red]fails[/red]"
-        line = f"  {mark}  {rule['rule']}: {rule['value']}  ({rule['threshold']})"
-        console.print(line, highlight=False)
+        line = escape(f"{rule['rule']}: {rule['value']}  ({rule['threshold']})")
+        console.print(f"  {mark}  {line}", highlight=False)
     cut = sum(len(e["edits"]) for e in told["edits"])
     text = told["text"] or ""
     console.print(f"text: {len(text):,} characters after {cut} edits", highlight=False)
