@@ -6,11 +6,13 @@ Only the standard library: the two sides run in environments that have nothing e
 import json
 import resource
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
+Piece = TypeVar("Piece")
 Result = TypeVar("Result")
 
 #: Stages in their order, each with the step of ours that does what datatrove's block does.
@@ -22,6 +24,8 @@ STAGES = (
     ("Gopher quality", "quality.gopher_quality_v1", "GopherQualityFilter"),
     ("MinHash signature", "dedup.minhash_v1", "MinhashDedupSignature"),
 )
+#: A result of the whole pipeline: where the sides differ most, and why.
+ALPHABETIC = "dropped by alphabetic words"
 PROCESSES = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
 #: Texts that every stage has seen before its clock starts (models loaded, loops compiled).
 WARM_UP = 8
@@ -53,7 +57,7 @@ class Outcome:
 
     versions: dict[str, str]
     stages: list[Measured]
-    peak_rss_bytes: int = 0
+    peak_rss_bytes: list[int] = field(default_factory=list)
     page_ids: list[str] = field(default_factory=list)
 
     def save(self, path: Path) -> None:
@@ -74,6 +78,28 @@ def timed(stage: str, pages: int, work: Callable[[], Result]) -> tuple[Measured,
     return Measured(stage, pages, cpu_seconds() - cpu, time.perf_counter() - wall), result
 
 
-def peak_rss_bytes() -> int:
-    """The largest resident set of this process, and of its largest child beside it."""
-    return sum(resource.getrusage(who).ru_maxrss for who in PROCESSES) * 1024  # Linux counts in KiB
+def timed_in_turn(
+    stages: Sequence[str], pieces: Iterable[Piece], works: Sequence[Callable[[Piece], Result]]
+) -> tuple[list[Measured], list[list[Result]]]:
+    """Give each piece to every stage before the next piece, and add up by stage.
+
+    As in a real run: both sides remember the words of the last text for the stage that follows, and
+    with one stage after the other over all pieces each stage would have to find them again.
+    """
+    totals = [Measured(stage, 0, 0.0, 0.0) for stage in stages]
+    results: list[list[Result]] = [[] for _ in stages]
+    for piece in pieces:
+        for total, found, work in zip(totals, results, works, strict=True):
+            measured, result = timed(total.stage, 0, partial(work, piece))
+            total.cpu_seconds += measured.cpu_seconds
+            total.wall_seconds += measured.wall_seconds
+            found.append(result)
+    return totals, results
+
+
+def peak_rss_bytes() -> list[int]:
+    """The largest resident set of this process, and of its largest child that has ended.
+
+    A forked child counts the pages that it shares with its parent, so the two do not add up.
+    """
+    return [resource.getrusage(who).ru_maxrss * 1024 for who in PROCESSES]  # Linux counts in KiB

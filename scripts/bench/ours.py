@@ -10,13 +10,24 @@ runs its tasks to the end, receipts and Parquet included.
 
 import json
 import sys
+from collections import Counter
+from collections.abc import Iterator
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from measure import STAGES, WARM_UP, Measured, Outcome, peak_rss_bytes, timed
+from measure import (
+    ALPHABETIC,
+    STAGES,
+    WARM_UP,
+    Measured,
+    Outcome,
+    peak_rss_bytes,
+    timed,
+    timed_in_turn,
+)
 
 from shared.recipe import BoundStep, load_recipe, parse_yaml, resolve
 from shared.shards import ShardReader
@@ -35,7 +46,7 @@ def bound_steps() -> list[BoundStep]:
     return list(steps)
 
 
-def read(bound: BoundStep, archive: Path) -> list[pa.Table]:
+def read(bound: BoundStep, archive: Path) -> Iterator[pa.Table]:
     """All documents of the archive, in the reader's tables."""
     assert bound.step.source is not None
     size = archive.stat().st_size
@@ -46,7 +57,7 @@ def read(bound: BoundStep, archive: Path) -> list[pa.Table]:
             return file.read(length)
 
         reader = ShardReader(archive.name, size, 0, size, fetch)
-        return list(bound.step.source(reader, bound.params))
+        yield from bound.step.source(reader, bound.params)
 
 
 def cut(work: Path, archive: Path) -> None:
@@ -60,11 +71,11 @@ def cut(work: Path, archive: Path) -> None:
     (work / "pages.warc.gz").write_bytes(b"".join(data[start:end] for start, end in ranges))
 
 
-def run_all(bound: BoundStep, tables: list[pa.Table]) -> list[pa.Table]:
-    """A row step over tables of the columns that it reads."""
+def run_step(bound: BoundStep, table: pa.Table) -> pa.Table:
+    """A row step over a table with the columns that it reads."""
     row = bound.step.row
     assert row is not None
-    return [row(table.select(list(bound.step.reads)), bound.params) for table in tables]
+    return row(table.select(list(bound.step.reads)), bound.params)
 
 
 def faults(tables: list[pa.Table]) -> int:
@@ -77,19 +88,23 @@ def run_stages(work: Path, archive: Path) -> list[Measured]:
     pages = len(json.loads((work / "pages.json").read_text()))
     names = [stage for stage, _, _ in STAGES]
     records, main_text, *others = bound_steps()
-    reading, tables = timed(names[0], pages, lambda: read(records, archive))
-    assert sum(map(len, tables)) == pages
-    run_all(main_text, [tables[0][:WARM_UP]])
-    extraction, extracted = timed(names[1], pages, lambda: run_all(main_text, tables))
+    reading, found = timed(names[0], pages, lambda: sum(map(len, read(records, archive))))
+    assert found == pages
+    tables = list(read(records, archive))
+    run_step(main_text, tables[0][:WARM_UP])
+    extraction, extracted = timed(
+        names[1], pages, lambda: [run_step(main_text, table) for table in tables]
+    )
     texts = [t.select(["text"]).filter(pc.greater(t["characters"], 0)) for t in extracted]
     kept = [text for t in texts for text in t["text"].to_pylist()]
     (work / "texts.json").write_text(json.dumps(kept))
     extraction.results = {"with text": len(kept), "errors": faults(extracted)}
     measured = [reading, extraction]
-    for name, bound in zip(names[2:], others, strict=True):
-        run_all(bound, [texts[0][:WARM_UP]])
-        stage, done = timed(name, len(kept), partial(run_all, bound, texts))
-        stage.results = {"errors": faults(done)}
+    for bound in others:
+        run_step(bound, texts[0][:WARM_UP])
+    works = [partial(run_step, bound) for bound in others]
+    for stage, done in zip(*timed_in_turn(names[2:], texts, works), strict=True):
+        stage.pages, stage.results = len(kept), {"errors": faults(done)}
         measured.append(stage)
     return measured
 
@@ -100,8 +115,16 @@ def run_pipeline(work: Path, archive: Path) -> Measured:
     store = Store(str(work / "store"))
     batch = make_batch([archive], parse_yaml(RECIPE.read_text(), RECIPE.name))
     measured, (_, funnel) = timed("pipeline", pages, lambda: drive(store, batch))
-    last = funnel.stages[max(funnel.stages)].tally
-    measured.results = {"kept": last.kept, "failed": sum(last.failed.values())}
+    tallies = [funnel.stages[index].tally for index in sorted(funnel.stages)]
+    dropped = sum((tally.dropped for tally in tallies), Counter[str]())
+    assert not any(tally.failed for tally in tallies)
+    left = tallies[0].entered
+    for name, ours, _ in STAGES[:-1]:
+        short = ours.partition(".")[2]
+        left -= sum(n for rule, n in dropped.items() if rule.startswith(f"{short}."))
+        measured.results[name] = left
+    assert left == tallies[-1].kept
+    measured.results[ALPHABETIC] = dropped["gopher_quality_v1.alpha_words"]
     return measured
 
 

@@ -1,6 +1,6 @@
 """The benchmark: Corpusmill and datatrove on the same archive, stage by stage and as a whole.
 
-    make bench                                   (about five minutes)
+    make bench                                   (about seven minutes)
     python scripts/bench/run.py [ARCHIVE] [--output FILE]
 
 It makes `.venv-bench` with datatrove 0.10.1 and what it needs, runs each side in processes of its
@@ -12,10 +12,12 @@ where that is absent the sample.
 import argparse
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
 import venv
+from collections import defaultdict
 from pathlib import Path
 
 from measure import Outcome
@@ -26,6 +28,8 @@ ROOT = HERE.parents[1]
 REQUIREMENTS = ROOT / "requirements" / "bench.txt"
 MODEL = ROOT / "services" / "langid" / "models" / "lid.176.ftz"
 DATA = Path(os.environ.get("CORPUSMILL_TEST_DATA", ROOT.parent / "shared" / "data"))
+#: Each side runs this often, in turn with the other; the page shows medians and ranges.
+ROUNDS = 3
 #: One thread each: the numbers are CPU time on one core.
 ONE_THREAD = dict.fromkeys(
     ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS", "ARROW_NUM_THREADS"), "1"
@@ -62,18 +66,23 @@ def run_side(python: Path | str, side: str, mode: str, work: Path, archive: Path
     subprocess.run(command, check=True, env={**os.environ, **ONE_THREAD, **assets}, cwd=work)
 
 
-def measure(archive: Path, work: Path) -> dict[str, Outcome]:
+def measure(archive: Path, work: Path) -> dict[str, list[Outcome]]:
     """All runs by name, on the records that datatrove's reader takes for pages."""
     python = their_python()
     run_side(python, "theirs", "pages", work, archive)
     pages = Outcome.load(work / "theirs-pages.json").page_ids
     (work / "pages.json").write_text(json.dumps(pages))
     run_side(sys.executable, "ours", "cut", work, archive)
-    for mode in ("stages", "pipeline"):
-        run_side(sys.executable, "ours", mode, work, work / "pages.warc.gz")
-        run_side(python, "theirs", mode, work, work / "pages.warc.gz")
-    names = [f"{side}-{mode}" for side in ("ours", "theirs") for mode in ("stages", "pipeline")]
-    return {name: Outcome.load(work / f"{name}.json") for name in names}
+    outcomes: dict[str, list[Outcome]] = defaultdict(list)
+    for round_ in range(ROUNDS):
+        folder = work / str(round_)
+        folder.mkdir()
+        shutil.copy(work / "pages.json", folder)
+        for mode in ("stages", "pipeline"):
+            for side, interpreter in (("ours", sys.executable), ("theirs", python)):
+                run_side(interpreter, side, mode, folder, work / "pages.warc.gz")
+                outcomes[f"{side}-{mode}"].append(Outcome.load(folder / f"{side}-{mode}.json"))
+    return outcomes
 
 
 def main() -> None:
