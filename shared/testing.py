@@ -42,6 +42,31 @@ HOSTILE_TEXTS: Final[tuple[str | None, ...]] = (
 )
 
 
+_SYLLABLES = (
+    "ber",
+    "den",
+    "far",
+    "gol",
+    "hin",
+    "kel",
+    "lor",
+    "mer",
+    "nor",
+    "pas",
+    "ren",
+    "sol",
+    "ter",
+    "ver",
+    "win",
+)
+_PATTERNS = (
+    "The {0} of the {1} was with the {2} that the {3} have in {4} and {5}.",
+    "In this {0} we have the {1}, and it is to be with the {2} of {3} before {4} or {5}.",
+    "It was the {0} that they said would be {1} to the {2} and the {3} after {4} with {5}.",
+    "There is no {0} of {1} which they have to {2} when the {3} is at the {4} for {5}.",
+)
+
+
 def html_page(title: str, paragraphs: Iterable[str]) -> bytes:
     """A plain page whose main text every extractor finds."""
     body = "".join(f"<p>{p}</p>" for p in paragraphs)
@@ -74,18 +99,16 @@ def warc_gz(records: Iterable[bytes]) -> bytes:
 
 
 def prose(seed: int, sentences: int = 30) -> list[str]:
-    """English-looking paragraphs that pass Gopher's rules, the same for the same seed."""
+    """English-looking paragraphs that pass Gopher's rules, the same for the same seed.
+
+    Nouns and verbs are made of syllables, so that hardly any five words repeat.
+    """
     rng = random.Random(seed)
-    people = ("farmers", "sailors", "teachers", "writers", "doctors", "judges", "bakers", "miners")
-    verbs = ("described", "measured", "followed", "painted", "repaired", "defended", "studied")
-    things = ("harbour", "orchard", "letter", "bridge", "garden", "market", "engine", "window")
-    where = ("after the long winter", "before the war", "with great patience", "by the sea")
-    lines = [
-        f"The {rng.choice(people)} who {rng.choice(verbs)} the {rng.choice(things)} of "
-        f"{rng.choice(people)} {rng.choice(where)} have {rng.choice(verbs)} it to "
-        f"{rng.randrange(10_000)} and that {rng.choice(things)} will be with us."
-        for _ in range(sentences)
-    ]
+
+    def word() -> str:
+        return "".join(rng.choice(_SYLLABLES) for _ in range(rng.randint(2, 3)))
+
+    lines = [rng.choice(_PATTERNS).format(*(word() for _ in range(6))) for _ in range(sentences)]
     return [" ".join(lines[i : i + 5]) for i in range(0, sentences, 5)]
 
 

@@ -148,7 +148,7 @@ def work(message: dict[str, Any]) -> None:
                 done=1,
                 milliseconds=elapsed,
                 documents=outcome.documents,
-                careful=tries > 1,
+                careful=int(tries > 1),
             )
         except Exception as error:  # noqa: BLE001 (every error has a policy)
             _failed(ref, service, error)

@@ -34,18 +34,21 @@ def write_archives(folder: Path, archives: int = 3, pages: int = 24) -> list[Pat
         for i in range(pages):
             n = a * pages + i
             url, paragraphs = f"http://site-{n % 11}.example/{n}", prose(n)
+            title = f"Page {n}"
             if i % 8 == 1:  # the page before, one sentence changed
                 paragraphs = prose(n - 1)
                 paragraphs[-1] += f" And that is the end of the story number {n}."
             elif i % 8 == 2:  # the same text under another URL
-                paragraphs = prose(n - 2)
+                paragraphs, title = prose(n - 2), f"Page {n - 2}"
             elif i % 8 == 3:
-                paragraphs = ["Too short."]
+                paragraphs = [
+                    "This page is about the weather in the north of the country, and it is too short."
+                ]
             elif i % 8 == 4:
                 paragraphs = ["Der schnelle braune Fuchs springt über den faulen Hund. "] * 9
             elif i % 8 == 5:
                 url = f"http://site-{(n - 5) % 11}.example/{n - 5}"
-            records.append(warc_record(url, html_page(f"Page {n}", paragraphs), n=n))
+            records.append(warc_record(url, html_page(title, paragraphs), n=n))
         rng.shuffle(records)
         path = folder / f"crawl-{a}.warc.gz"
         path.write_bytes(warc_gz(records))

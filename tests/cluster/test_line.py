@@ -88,7 +88,7 @@ def test_life_of_a_kept_page(client, batch):
     assert told["verdict"]["final"]
     assert all(rule["holds"] for rule in told["rules"])
     assert len(told["rules"]) > 25
-    assert "will be with us" in told["text"]
+    assert told["text"].count("the") > 20
     assert told["spans"][0]["dataset"] == batch["datasets"][0]
     steps = {s["step"]: s["measurements"] for s in told["steps"]}
     assert steps["langid.fasttext_v1"]["language"]["value"] == "en"
@@ -115,7 +115,7 @@ def test_replay_from_the_archive_gives_the_bytes(client, cluster, batch):
 
 
 def test_a_second_recipe_extracts_nothing_again(client, cluster, batch, archives):
-    override = {"quality.gopher_quality_v1": {"keep": {"words_min": "words >= 400"}}}
+    override = {"quality.gopher_quality_v1": {"keep": {"words_min": "words >= 587"}}}
     sources = [
         s["uri"]
         for s in Store(cluster.store).get_json(f"batches/{batch['id']}/batch.json")["sources"]
