@@ -42,23 +42,7 @@ HOSTILE_TEXTS: Final[tuple[str | None, ...]] = (
 )
 
 
-_SYLLABLES = (
-    "ber",
-    "den",
-    "far",
-    "gol",
-    "hin",
-    "kel",
-    "lor",
-    "mer",
-    "nor",
-    "pas",
-    "ren",
-    "sol",
-    "ter",
-    "ver",
-    "win",
-)
+_SYLLABLES = ("ber", "den", "far", "gol", "hin", "kel", "lor", "mer", "nor", "pas", "ren", "ver")
 _PATTERNS = (
     "The {0} of the {1} was with the {2} that the {3} have in {4} and {5}.",
     "In this {0} we have the {1}, and it is to be with the {2} of {3} before {4} or {5}.",
