@@ -19,8 +19,10 @@ import time
 from typing import Any, BinaryIO
 
 import pyarrow as pa
+from blake3 import blake3
 
 from shared.compute import compute, error_rows
+from shared.processes import die_with_parent
 from shared.ref import TaskRef
 from shared.settings import Settings
 from shared.step import Step, load_registry
@@ -109,20 +111,13 @@ class CarefulCompute:
     def _quarantine(self, step: Step, row: pa.Table, reason: str) -> None:
         """Keep what broke the process: its row as an Arrow file, and why."""
         data = _to_bytes(row)
-        content = f"{self._ref.unit}-{hash_bytes(data)}"
+        content = f"{self._ref.unit}-{blake3(data).hexdigest(8)}"
         folder = f"quarantine/{self._ref.batch}/"
         self._store.put(f"{folder}{content}.arrow", data)
         self._store.put_json(
             f"{folder}{content}.json",
             {"task": self._ref.id, "step": step.name, "error": reason, "rows": f"{content}.arrow"},
         )
-
-
-def hash_bytes(data: bytes) -> str:
-    """Names a quarantined row by its content."""
-    from blake3 import blake3
-
-    return blake3(data).hexdigest(8)
 
 
 def _describe_exit(code: int) -> str:
@@ -198,6 +193,7 @@ def _serve(requests: BinaryIO, replies: BinaryIO) -> None:
 
 
 if __name__ == "__main__":
+    die_with_parent()
     memory = int(sys.argv[1])
     resource.setrlimit(resource.RLIMIT_DATA, (memory, memory))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))

@@ -10,7 +10,6 @@ conductor sends again what was lost. So the policy is short:
 """
 
 import argparse
-import ctypes
 import json
 import logging
 import os
@@ -35,6 +34,7 @@ from shared.compute import Compute, compute, warm
 from shared.errors import CorpusmillError, PermanentError, TransientError
 from shared.leases import Leases
 from shared.plan import runnable_after
+from shared.processes import die_with_parent
 from shared.ref import REF, RunRef, TaskRef
 from shared.run import Done, run_task
 from shared.settings import settings
@@ -173,7 +173,7 @@ def _run(ref: TaskRef, tries: int) -> Done:
         finally:
             if guard is not None:
                 guard.close()
-        log.info("committed" if done.committed else "was done", extra={"seconds": done.seconds})
+        log.info("committed" if done.committed else "was done")
         return done
 
 
@@ -227,12 +227,6 @@ def _warm_up(**_: Any) -> None:
     load_registry()
     for service in _served:
         warm(service)
-
-
-def die_with_parent() -> None:
-    """Linux: have the kernel end this process when its parent ends, however that ends."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
 
 
 def _sign_of_life(name: str, services: list[str]) -> None:

@@ -15,11 +15,10 @@ from shared.plan import finished
 from shared.progress import Funnel
 from shared.shards import Batch
 from shared.stages import Pipeline, compile_batch
-from shared.store import Store
+from shared.store import Entry, Store
 
 #: Batches whose funnels are kept in memory.
 CACHED_BATCHES = 256
-FINAL_STATES = ("finished", "failed", "cancelled")
 
 
 @dataclass
@@ -47,18 +46,18 @@ class Catalog:
 
     def ids(self) -> list[str]:
         """Ids of all batches; they begin with their time, so newest last."""
-        names = {e.key.split("/")[1] for e in self.store.list("batches/")}
-        return sorted(n for n in names if self._known(n))
+        return self._with("batch.json", list(self.store.list("batches/")))
 
-    def _known(self, batch: str) -> bool:
-        return batch in self._views or self.store.exists(f"batches/{batch}/batch.json")
+    @staticmethod
+    def _with(name: str, entries: list[Entry]) -> list[str]:
+        """The batches among the entries that have an object of this name."""
+        return sorted(e.key.split("/")[1] for e in entries if e.key.split("/")[2:] == [name])
 
     def active(self) -> list[str]:
         """Ids of batches without an end."""
-        ended = {
-            e.key.split("/")[1] for e in self.store.list("batches/") if e.key.endswith("/end.json")
-        }
-        return [b for b in self.ids() if b not in ended]
+        entries = list(self.store.list("batches/"))
+        ended = set(self._with("end.json", entries))
+        return [b for b in self._with("batch.json", entries) if b not in ended]
 
     def view(self, batch: str) -> BatchView:
         """A batch; NotFoundError where there is none."""

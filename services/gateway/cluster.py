@@ -4,7 +4,6 @@ The same code as on many machines, only started here as child processes. Everyth
 loopback or on a Unix socket, and everything ends with this process, however it ends.
 """
 
-import ctypes
 import os
 import shutil
 import signal
@@ -23,6 +22,7 @@ from typing import Self
 import httpx
 
 from shared.errors import PermanentError
+from shared.processes import die_with_parent
 
 CPU_SERVICES = ("extraction", "langid", "quality", "dedup", "export")
 START_SECONDS = 120.0
@@ -66,7 +66,7 @@ class Child:
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
-                preexec_fn=_die_with_parent if sys.platform == "linux" else None,  # noqa: PLW1509
+                preexec_fn=die_with_parent,  # noqa: PLW1509
             )
         self.starts += 1
 
@@ -90,10 +90,6 @@ class Child:
     def tail(self) -> str:
         """The end of its log."""
         return self.log.read_text(errors="replace")[-3000:]
-
-
-def _die_with_parent() -> None:
-    ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
 
 
 def free_port() -> int:

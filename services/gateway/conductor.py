@@ -16,7 +16,7 @@ from redis.exceptions import RedisError
 
 from services.gateway.catalog import BatchView, Catalog
 from shared import worker
-from shared.errors import CorpusmillError, NotFoundError
+from shared.errors import CorpusmillError
 from shared.leases import Leases
 from shared.plan import runnable
 from shared.ref import RunRef, TaskRef
@@ -135,10 +135,7 @@ class Conductor:
 
 def batch_state(catalog: Catalog, view: BatchView) -> str:
     """One word for people: queued, running, cancelling, finished, failed or cancelled."""
-    try:
-        end = view.final or catalog.end(view.batch.id)
-    except NotFoundError:
-        end = None
+    end = view.final or catalog.end(view.batch.id)
     if end is not None:
         return str(end["state"])
     if catalog.is_cancelled(view.batch.id):

@@ -6,9 +6,7 @@ loopback interface. Across machines use torchrun's own command, `torchrun ... -m
 services.training.train RUN ...`; the processes then meet where it says.
 """
 
-import ctypes
 import os
-import signal
 import sys
 import tempfile
 from dataclasses import dataclass
@@ -16,20 +14,20 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, distributed
 
+from shared.processes import die_with_parent
+
 #: Names the file through which the processes meet; absent under torchrun's own command.
 _RENDEZVOUS = "CORPUSMILL_RENDEZVOUS"
-_PR_SET_PDEATHSIG = 1
 #: After SIGTERM the processes have this long to end their step and commit a checkpoint.
 SHUTDOWN_SECONDS = 300
 
 
-def die_with_parent(parent: int | None) -> None:
-    """Linux: have the kernel end this process when its parent ends, however that ends.
+def end_with(parent: int | None) -> None:
+    """End when the parent ends, however that ends.
 
     `parent` is the parent's process id as the parent says; where it is gone already, exit.
     """
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    die_with_parent()
     if parent is not None and os.getppid() != parent:
         sys.exit(f"the parent {parent} has ended")
 

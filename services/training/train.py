@@ -32,7 +32,7 @@ from services.training.checkpoint import fetch_checkpoint, resume, save_checkpoi
 from services.training.data import Batches, fetch
 from services.training.launch import (
     Process,
-    die_with_parent,
+    end_with,
     is_worker,
     start_processes,
 )
@@ -209,7 +209,7 @@ def main(argv: list[str]) -> int:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     scratch = arguments.scratch or scratch_folder(arguments.store, arguments.run)
     if is_worker() or arguments.parent is not None:
-        die_with_parent(None if is_worker() else arguments.parent)
+        end_with(None if is_worker() else arguments.parent)
     try:
         store = Store(arguments.store)
         spec = read_spec(store, arguments.run)
