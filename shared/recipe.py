@@ -242,18 +242,21 @@ def _bind_rule(
     inputs: dict[str, int],
     where: str,
 ) -> None:
-    """Find the rule's column, in this step or before it, and check its value's type."""
+    """Find the rule's columns, in this step or before it, and check its values' types."""
+    types = {}
     try:
-        column = find_column(rule.column, step)
-        if column is None:
-            provider = _provider(rule.column, step, before, where)
-            column = find_column(rule.column, before[provider].step)
-            inputs.setdefault(rule.column, provider)
-        else:
-            inputs[rule.column] = position
-        if column is None or column.transient:
-            raise UsageError(f"column {rule.column!r} cannot be tested")
-        rule.check_type(column.type)
+        for name in rule.columns:
+            column = find_column(name, step)
+            if column is None:
+                provider = _provider(name, step, before, where)
+                column = find_column(name, before[provider].step)
+                inputs.setdefault(name, provider)
+            else:
+                inputs[name] = position
+            if column is None or column.transient:
+                raise UsageError(f"column {name!r} cannot be tested")
+            types[name] = column.type
+        rule.check_type(types)
     except UsageError as error:
         field = f"{where}.keep.{rule.name}"
         raise UsageError(f"{field}: {error}", field=field) from error
@@ -298,9 +301,10 @@ def _fingerprint(
     if "text" in step.reads:
         reads["text"] += "".join(before[i].fingerprint for i in _edits_before(before))
     gates = [
-        [before[b.inputs[r.column]].fingerprint, r.column.rpartition(".")[2], r.condition]
+        [[before[b.inputs[c]].fingerprint, c.rpartition(".")[2]], r.condition]
         for b in before
         for r in b.rules
+        for c in r.columns
     ]
     # Rows that failed in an earlier step are not computed either, so every step before gates.
     failures = [b.fingerprint for b in before]

@@ -150,7 +150,7 @@ class RowStage:
         needed: dict[int, set[str]] = {}
         computed = {b.position for b in self.missing}
         for bound in self.stage.steps:
-            names = {r.column for r in bound.rules}
+            names = {c for r in bound.rules for c in r.columns}
             if bound.position in computed:
                 names |= set(bound.step.reads)
                 for edit in bound.edits:
@@ -230,11 +230,15 @@ class RowStage:
         bad = np.flatnonzero(chunk.alive & np.asarray(pc.is_valid(errors)))
         if len(bad):
             chunk.fail(bad, bound.step.short, errors.take(bad).to_pylist())
-        for rule, name in zip(bound.rules, bound.rule_names, strict=True):
-            column = chunk.columns[bound.inputs[rule.column], rule.column.rpartition(".")[2]]
-            out = np.flatnonzero(chunk.alive & ~np.asarray(rule.holds(column)))
+        for rule, rule_name in zip(bound.rules, bound.rule_names, strict=True):
+            columns = {
+                name: chunk.columns[bound.inputs[name], name.rpartition(".")[2]]
+                for name in rule.columns
+            }
+            out = np.flatnonzero(chunk.alive & ~np.asarray(rule.holds(columns)))
             if len(out):
-                chunk.drop(out, name, column.take(out).to_pylist(), rule.condition)
+                values = columns[rule.column].take(out).to_pylist()
+                chunk.drop(out, rule_name, values, rule.condition)
 
     def _count(self, chunk: Chunk, entered: Mask) -> None:
         """Add a chunk to the accounts."""
