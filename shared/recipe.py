@@ -7,8 +7,9 @@ resolved recipe into what the queue works on.
 
 import hashlib
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -17,9 +18,11 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from shared.errors import NotFoundError, UsageError
+from shared.resources import Resource, pin, replace_resources
 from shared.rules import KeepRule
 from shared.schema import Column
 from shared.step import Params, Step, load_registry
+from shared.store import Store
 
 
 class StepSpec(BaseModel):
@@ -55,7 +58,8 @@ class Recipe(BaseModel):
     @cached_property
     def hash(self) -> str:
         """Of everything that decides the result; a description does not."""
-        return digest([[s.step, s.params, list(s.keep.items())] for s in self.steps])
+        steps = [[s.step, without_uris(s.params), list(s.keep.items())] for s in self.steps]
+        return digest(steps)
 
 
 def _step_entry(entry: Any) -> Any:
@@ -75,6 +79,17 @@ def digest(value: Any) -> str:
     """Canonical hash of plain data: 16 hex digits. Raises TypeError on anything else."""
     text = json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
     return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+
+
+def without_uris(params: Any) -> Any:
+    """Parameters with the hash in place of each pinned resource: where it lay means nothing."""
+    if isinstance(params, dict):
+        if params.keys() == {"uri", "blake3"} and params["blake3"] is not None:
+            return {"blake3": params["blake3"]}
+        return {name: without_uris(value) for name, value in params.items()}
+    if isinstance(params, list):
+        return [without_uris(value) for value in params]
+    return params
 
 
 @dataclass(frozen=True)
@@ -195,6 +210,34 @@ def usage_error(error: ValidationError, prefix: str) -> UsageError:
     return UsageError(f"{where}: {first['msg']}", field=where)
 
 
+def map_resources(recipe: Recipe, change: Callable[[BaseModel, str], BaseModel]) -> Recipe:
+    """The recipe with `change(parameters, field)` for each step's validated parameters."""
+    steps = []
+    for bound, spec in zip(resolve(recipe).steps, recipe.steps, strict=True):
+        params = change(bound.params, f"recipe.steps.{bound.position}.params")
+        if params is not bound.params:
+            written = params.model_dump(mode="json", include=set(spec.params))
+            spec = spec.model_copy(update={"params": written})  # noqa: PLW2901
+        steps.append(spec)
+    return Recipe.model_validate({**recipe.model_dump(), "steps": [s.model_dump() for s in steps]})
+
+
+def pin_resources(recipe: Recipe, store: Store) -> Recipe:
+    """The recipe with the hash of every file that it names, and those files in the store."""
+    return map_resources(recipe, partial(pin, store))
+
+
+def absolute_resources(recipe: Recipe, folder: Path) -> Recipe:
+    """The recipe with relative paths of files read from `folder`."""
+
+    def absolute(resource: Resource, _field: str) -> Resource:
+        if ":" in resource.uri or Path(resource.uri).expanduser().is_absolute():
+            return resource
+        return resource.model_copy(update={"uri": str((folder / resource.uri).resolve())})
+
+    return map_resources(recipe, lambda params, _: replace_resources(params, absolute))
+
+
 def resolve(recipe: Recipe) -> ResolvedRecipe:
     """Bind every step to the registry; UsageError names the field of the first fault."""
     bound: list[BoundStep] = []
@@ -308,4 +351,4 @@ def _fingerprint(
     ]
     # Rows that failed in an earlier step are not computed either, so every step before gates.
     failures = [b.fingerprint for b in before]
-    return digest([step.name, params.model_dump(mode="json"), reads, gates, failures])
+    return digest([step.name, without_uris(params.model_dump(mode="json")), reads, gates, failures])

@@ -16,13 +16,11 @@ from shared.errors import NotFoundError, UsageError
 from shared.groups import commit_phase, run_phase
 from shared.progress import tally_to_dict
 from shared.ref import TaskRef
+from shared.resources import provide
 from shared.rows import RowStage
 from shared.shards import Shard, ShardReader
 from shared.stages import Pipeline, Stage
-from shared.store import Store, split_uri
-
-#: Sources named `store:<key>` lie in the project's own store (uploads).
-STORE_SCHEME = "store:"
+from shared.store import Store, open_source
 
 
 @dataclass(frozen=True)
@@ -48,6 +46,8 @@ def run_task(
         committed = commit_phase(store, stage, ref.unit, writer, receipt)
         return Done(committed, 0, receipt["seconds"])
     shard = pipeline.shard_by_id[ref.unit]
+    for bound in stage.steps:
+        provide(store, bound.params)
     rows = RowStage(store, pipeline, stage, shard, how, shard_reader(store, shard))
     tally = rows.run()
     receipt = {**_header(pipeline, stage, started, attempt), "tally": tally_to_dict(tally)}
@@ -63,14 +63,6 @@ def _header(pipeline: Pipeline, stage: Stage, started: float, attempt: int) -> d
         "attempt": attempt,
         "code": version("corpusmill"),
     }
-
-
-def open_source(store: Store, uri: str) -> tuple[Store, str]:
-    """The store and key that a source's URI names."""
-    if uri.startswith(STORE_SCHEME):
-        return store, uri.removeprefix(STORE_SCHEME)
-    url, key = split_uri(uri)
-    return Store(url), key
 
 
 def shard_reader(store: Store, shard: Shard) -> ShardReader:

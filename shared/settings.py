@@ -6,6 +6,7 @@ bytes.
 
 from datetime import timedelta
 from functools import cache
+from pathlib import Path
 from typing import Annotated, Any, Self
 
 from pydantic import BeforeValidator, Field, SecretStr, model_validator
@@ -38,6 +39,9 @@ class Settings(BaseSettings):
 
     shard_bytes: int = Field(default=DEFAULT_SHARD_BYTES, ge=1024)
     """Compressed bytes a shard, for batches that do not say."""
+
+    cache: Path = Path("~/.cache/corpusmill").expanduser()
+    """Folder for lists and models of recipes, by content; may be removed at any time."""
 
     window: int = Field(default=64, ge=1)
     """Tasks that wait in a queue at most: a million shards never sit in Redis."""

@@ -28,6 +28,8 @@ from shared.errors import CorpusmillError, NotFoundError, PermanentError, Transi
 
 #: Large transfers go in parts of this size, so that memory stays bounded.
 PART_BYTES = 8 * 2**20
+#: `store:<key>` names an object of the project's own store (uploads).
+STORE_SCHEME = "store:"
 _RETRY: Any = {"max_retries": 5, "retry_timeout": timedelta(seconds=60)}
 
 
@@ -184,6 +186,14 @@ class Store:
 def to_json(value: Any) -> bytes:
     """JSON in UTF-8; keys stay in their order, since the order of keep rules means something."""
     return json.dumps(value, ensure_ascii=False, indent=1).encode()
+
+
+def open_source(store: Store, uri: str) -> tuple[Store, str]:
+    """The store and key that a source's URI names."""
+    if uri.startswith(STORE_SCHEME):
+        return store, uri.removeprefix(STORE_SCHEME)
+    url, key = split_uri(uri)
+    return Store(url), key
 
 
 def split_uri(uri: str) -> tuple[str, str]:

@@ -14,11 +14,10 @@ from services.gateway.conductor import batch_state
 from services.gateway.models import BatchRequest, GatewayDep, Page, PagingDep, page_of
 from services.gateway.state import Gateway
 from shared.errors import ConflictError, NotFoundError, UsageError
-from shared.recipe import digest, load_recipe, override_recipe
-from shared.run import open_source
+from shared.recipe import digest, load_recipe, override_recipe, pin_resources
 from shared.shards import Batch, Source, unique_names
 from shared.stages import compile_batch
-from shared.store import Store, to_json
+from shared.store import Store, open_source, to_json
 
 router = APIRouter(prefix="/v1/batches", tags=["batches"])
 #: Sources are looked up side by side, since each is a round trip to an object store.
@@ -67,7 +66,7 @@ def build_batch(gw: Gateway, request: BatchRequest, batch_id: str) -> Batch:
         recipe = override_recipe(recipe, request.overrides)
     return Batch(
         id=batch_id,
-        recipe=recipe,
+        recipe=pin_resources(recipe, gw.store),
         sources=tuple(_sources(gw.store, request.sources)),
         shard_bytes=request.shard_bytes or gw.conf.shard_bytes,
         submitter=request.submitter,

@@ -10,7 +10,7 @@ from starlette.concurrency import run_in_threadpool
 
 from services.gateway.models import GatewayDep
 from shared.errors import UsageError
-from shared.run import STORE_SCHEME
+from shared.store import STORE_SCHEME
 
 router = APIRouter(prefix="/v1/uploads", tags=["uploads"])
 _NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")
