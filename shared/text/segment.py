@@ -16,7 +16,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from shared.text import characters, hashing, lines, utf8, words
+from shared.text import characters, hashing, lines, python_lines, utf8, words
 
 Int64Array = npt.NDArray[np.int64]
 Float64Array = npt.NDArray[np.float64]
@@ -28,7 +28,9 @@ Bytes = npt.NDArray[np.uint8]
 #: not ideographic (Thai, Lao, Khmer, Burmese) are not cut by either.
 WordConvention = Literal["whitespace", "unicode"]
 #: `filled`: between line feeds, stripped, blank ones left out. `split`: `re.split(r"\n+", text)`.
-LineConvention = Literal["filled", "split"]
+#: `splitlines`: of `str.splitlines()`, stripped, blank ones left out. `unstripped`: between line
+#: feeds, as they are, but for blank ones.
+LineConvention = Literal["filled", "split", "splitlines", "unstripped"]
 #: `blocks`: filled lines between blank ones. `split`: `re.split(r"\n{2,}", text.strip())`.
 ParagraphConvention = Literal["blocks", "split"]
 
@@ -37,6 +39,8 @@ _LOOPS: dict[str, Callable[..., int]] = {
     "words:unicode": words.unicode_words,
     "lines:filled": lines.filled_lines,
     "lines:split": lines.split_lines,
+    "lines:splitlines": python_lines.universal_lines,
+    "lines:unstripped": python_lines.unstripped_lines,
     "paragraphs:blocks": lines.block_paragraphs,
     "paragraphs:split": lines.split_paragraphs,
 }

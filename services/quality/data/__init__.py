@@ -1,0 +1,1 @@
+"""Data that the quality rules need: facts of Unicode and of published code."""
