@@ -10,7 +10,6 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property, partial
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +49,7 @@ class Recipe(BaseModel):
     @field_validator("steps", mode="before")
     @classmethod
     def _split_steps(cls, value: Any) -> Any:
-        """Read `- langid.fasttext_v1: {model: lid.176}` with an optional `keep:` beside it."""
+        """Read `- langid.fasttext_v1: {model: lid.176}`, beside it `keep:` and `keep_from:`."""
         if not isinstance(value, list | tuple):
             raise ValueError("must be a list of steps")
         return [_step_entry(entry) for entry in value]
@@ -67,12 +66,29 @@ def _step_entry(entry: Any) -> Any:
         return {"step": entry}
     if not isinstance(entry, dict) or "step" in entry:
         return entry
-    rest = {k: v for k, v in entry.items() if k != "keep"}
+    rest = {k: v for k, v in entry.items() if k not in ("keep", "keep_from")}
     if len(rest) != 1:
         raise ValueError(f"a step is '<service>.<name>: {{parameters}}', not {sorted(rest)}")
     (name, params), *_ = rest.items()
-    keep = entry.get("keep") or {}
-    return {"step": name, "params": params or {}, "keep": keep}
+    keep = {**keep_rules(entry.get("keep_from")), **(entry.get("keep") or {})}
+    return {"step": name, "params": params or {}, "keep": _without_nulls(keep)}
+
+
+def _without_nulls(values: dict[str, Any]) -> dict[str, Any]:
+    """`rule: null` removes a rule, or returns a parameter to its default."""
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def keep_rules(name: str | None) -> dict[str, str]:
+    """A shipped set of keep rules (`keep_from: gopher_quality`): thresholds that recipes share."""
+    if name is None:
+        return {}
+    sets = {p.stem: p for p in sorted((_recipe_folder() / "rules").glob("*.yaml"))}
+    if name not in sets:
+        raise UsageError(
+            f"keep_from: there is no set {name!r}; there are {', '.join(sets)}", field="keep_from"
+        )
+    return parse_yaml(sets[name].read_text(), name)
 
 
 def digest(value: Any) -> str:
@@ -125,8 +141,11 @@ class ResolvedRecipe:
 
 def builtin_recipes() -> dict[str, Path]:
     """Name to file of the recipes that ship with the project."""
-    folder = Path(str(resources.files("shared") / "recipes"))
-    return {p.stem: p for p in sorted(folder.glob("*.yaml"))}
+    return {p.stem: p for p in sorted(_recipe_folder().glob("*.yaml"))}
+
+
+def _recipe_folder() -> Path:
+    return Path(__file__).parent / "recipes"
 
 
 def load_recipe(name_or_recipe: str | dict[str, Any]) -> Recipe:
@@ -188,8 +207,7 @@ def _extend(raw: dict[str, Any], seen: tuple[str, ...]) -> dict[str, Any]:
         step = steps[names.index(name)]
         for part in ("params", "keep"):
             merged = {**(step.get(part) or {}), **(change.get(part) or {})}
-            # `rule: null` removes a rule or returns a parameter to its default.
-            step[part] = {k: v for k, v in merged.items() if v is not None}
+            step[part] = _without_nulls(merged)
     return {**raw, "steps": steps}
 
 

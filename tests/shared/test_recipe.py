@@ -169,3 +169,27 @@ def test_the_order_of_rules_survives_the_store_and_is_part_of_the_hash():
     turned = dict(reversed(rules.items()))
     other = load_recipe({"name": "r", "steps": [{"extraction.records_v1": {}, "keep": turned}]})
     assert other.hash != recipe.hash
+
+
+def test_a_shared_set_of_rules_and_the_recipe_s_own():
+    recipe = load_recipe(
+        {
+            "name": "r",
+            "steps": [
+                {
+                    "extraction.records_v1": {},
+                    "keep_from": "web_page",
+                    "keep": {"media_type": None, "not_empty": "payload_bytes > 9"},
+                }
+            ],
+        }
+    )
+    rules = recipe.steps[0].keep
+    assert list(rules) == ["record_type", "http_status", "not_empty"]
+    assert rules["not_empty"] == "payload_bytes > 9"
+
+
+def test_an_unknown_set_of_rules_is_refused():
+    with pytest.raises(UsageError, match="no set 'nothing'; there are gopher_quality") as caught:
+        load_recipe({"name": "r", "steps": [{"extraction.records_v1": {}, "keep_from": "nothing"}]})
+    assert caught.value.field == "keep_from"
