@@ -174,7 +174,7 @@ class RowStage:
     @cached_property
     def _characters(self) -> int | None:
         """The step that measures characters, where this stage or an earlier one has it."""
-        bound = self.pipeline.provider("characters")
+        bound = self.pipeline.characters
         known = bound is not None and bound.position <= self.stage.steps[-1].position
         return bound.position if bound is not None and known else None
 

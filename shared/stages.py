@@ -116,6 +116,15 @@ class Pipeline:
                 return bound
         return None
 
+    @property
+    def characters(self) -> BoundStep | None:
+        """The step whose `characters` the accounts count: the one that gives the main text.
+
+        Other steps may have a column of that name, of the text after edits or of some lines.
+        """
+        bound = self.provider("text")
+        return bound if bound and find_column("characters", bound.step) else None
+
 
 def partition_unit(partition: int) -> str:
     """Id of a partition as a unit of work."""
