@@ -20,7 +20,13 @@ from services.gateway import render
 from services.gateway.client import Client
 from services.gateway.cluster import Cluster
 from shared.errors import CorpusmillError, TransientError, UsageError
-from shared.recipe import builtin_recipes, load_recipe, parse_yaml, resolve
+from shared.recipe import (
+    absolute_resources,
+    builtin_recipes,
+    load_recipe,
+    parse_yaml,
+    resolve,
+)
 from shared.telemetry import configure_logging
 
 app = typer.Typer(
@@ -82,13 +88,14 @@ def print_json(value: Any) -> None:
 
 
 def recipe_argument(name: str) -> str | dict[str, Any]:
-    """A built-in recipe's name as it is; a file's content inline."""
+    """A built-in recipe's name as it is; a file's content inline, its paths as seen from it."""
     if name in builtin_recipes() or not name.endswith((".yaml", ".yml")):
         return name
     path = Path(name)
     if not path.exists():
         raise UsageError(f"there is no recipe file {name}", field="recipe")
-    return parse_yaml(path.read_text(), name)
+    recipe = load_recipe(parse_yaml(path.read_text(), name))
+    return absolute_resources(recipe, path.parent).model_dump(mode="json")
 
 
 def source_uris(sources: list[str]) -> list[str]:
