@@ -14,9 +14,13 @@ from shared.text.hashing import append, clear, find_or_insert, multiply, power, 
 Int64Array = npt.NDArray[np.int64]
 UInt64Array = npt.NDArray[np.uint64]
 Slots = npt.NDArray[np.int32]
+#: For each word (scale, shift), see `joints`.
+Joints = tuple[UInt64Array, UInt64Array]
 
 #: The n of the measures (MassiveText, table A1): most frequent 2 to 4, repeated 5 to 10.
 SHORTEST, LONGEST_TOP, LONGEST = 2, 4, 10
+#: How n-grams are counted (`gopher_repetition_v1` explains each).
+PAPER, DATATROVE, DCLM = 0, 1, 2
 
 
 @njit(cache=True, nogil=True)
@@ -46,9 +50,7 @@ def duplicates(
 
 
 @njit(cache=True, nogil=True)
-def joints(
-    starts: Int64Array, ends: Int64Array, hashes: UInt64Array, separator: int
-) -> tuple[UInt64Array, UInt64Array]:
+def joints(starts: Int64Array, ends: Int64Array, hashes: UInt64Array, separator: int) -> Joints:
     """For each word (scale, shift): with hash h for some words, h * scale + shift with this one.
 
     `separator` is the byte that joins words; -1: none does.
@@ -112,10 +114,8 @@ def covered(before: Int64Array, n: int, chosen: npt.NDArray[np.bool_]) -> int:
 
 
 @njit(cache=True, nogil=True)
-def top_covered(
-    before: Int64Array, n: int, grams: UInt64Array, first: Int64Array, copies: Int64Array
-) -> int:
-    """Characters of words inside the most frequent n-gram, each once; 0 where nothing repeats.
+def top_longest(before: Int64Array, n: int, grams: UInt64Array, copies: Int64Array) -> int:
+    """Where the most frequent n-gram occurs first; -1 where nothing repeats.
 
     The longest of equally frequent ones, and of those the first.
     """
@@ -124,7 +124,27 @@ def top_covered(
         length = before[i + n] - before[i]
         if copies[i] > most or (copies[i] == most > 1 and length > longest):
             best, most, longest = i, copies[i], length
-    return covered(before, n, first[: len(grams)] == best) if best >= 0 else 0
+    return best
+
+
+@njit(cache=True, nogil=True)
+def top(
+    convention: int,
+    before: Int64Array,
+    n: int,
+    grams: UInt64Array,
+    first: Int64Array,
+    copies: Int64Array,
+) -> int:
+    """Characters of the most frequent n-gram, as the convention counts them."""
+    if convention == DATATROVE:
+        return top_joined(before, n, grams, copies)
+    best = top_longest(before, n, grams, copies)
+    if best < 0:
+        return 0
+    if convention == DCLM:
+        return int((before[best + n] - before[best]) * copies[best])
+    return covered(before, n, first[: len(grams)] == best)
 
 
 @njit(cache=True, nogil=True)
@@ -150,41 +170,18 @@ def running(characters: Int64Array) -> Int64Array:
 
 
 @njit(cache=True, nogil=True)
-def ngrams_covered(
+def ngrams(
+    convention: int,
     bounds: Int64Array,
     hashes: UInt64Array,
-    spaced: tuple[UInt64Array, UInt64Array],
+    spaced: Joints,
+    joined: Joints,
     characters: Int64Array,
 ) -> Int64Array:
-    """Characters (document, n - 2) inside top and repeated n-grams, each once, first copy too."""
-    rows = len(bounds) - 1
-    result = np.zeros((rows, LONGEST - SHORTEST + 1), np.int64)
-    most = np.max(bounds[1:] - bounds[:-1]) if rows else 0
-    slots, first, copies = table_for(most), np.empty(most, np.int64), np.empty(most, np.int64)
-    for row in range(rows):
-        a, b = bounds[row], bounds[row + 1]
-        scale, shift = spaced[0][a:b], spaced[1][a:b]
-        grams, before = hashes[a:b].copy(), running(characters[a:b])
-        for n in range(SHORTEST, LONGEST + 1):
-            grams = extend(grams, scale, shift, n)
-            first_and_copies(grams, slots, first, copies)
-            if n <= LONGEST_TOP:
-                result[row, n - SHORTEST] = top_covered(before, n, grams, first, copies)
-            else:
-                repeated = copies[first[: len(grams)]] > 1
-                result[row, n - SHORTEST] = covered(before, n, repeated)
-    return result
+    """Characters (document, n - 2) of the most frequent n-grams, then of repeated ones.
 
-
-@njit(cache=True, nogil=True)
-def ngrams_joined(
-    bounds: Int64Array,
-    hashes: UInt64Array,
-    spaced: tuple[UInt64Array, UInt64Array],
-    joined: tuple[UInt64Array, UInt64Array],
-    characters: Int64Array,
-) -> Int64Array:
-    """Characters (document, n - 2) of top n-grams joined by spaces and of a greedy scan."""
+    `spaced` and `joined` are the joints by which most frequent and repeated n-grams are compared.
+    """
     rows = len(bounds) - 1
     result = np.zeros((rows, LONGEST - SHORTEST + 1), np.int64)
     most = np.max(bounds[1:] - bounds[:-1]) if rows else 0
@@ -198,7 +195,11 @@ def ngrams_joined(
             if n <= LONGEST_TOP:
                 tops = extend(tops, spaced[0][a:b], spaced[1][a:b], n)
                 first_and_copies(tops, slots, first, copies)
-                result[row, n - SHORTEST] = top_joined(before, n, tops, copies)
+                size = top(convention, before, n, tops, first, copies)
+            elif convention == DATATROVE:
+                size = greedy(before, n, grams, slots)
             else:
-                result[row, n - SHORTEST] = greedy(before, n, grams, slots)
+                first_and_copies(grams, slots, first, copies)
+                size = covered(before, n, copies[first[: len(grams)]] > 1)
+            result[row, n - SHORTEST] = size
     return result

@@ -1,8 +1,9 @@
 """Gopher's quality measures: what plain prose looks like, in eight numbers.
 
 Source: Rae et al., Scaling Language Models (arXiv 2112.11446), appendix A.1.1 (specs 2.2). The
-paper's text leaves open what a word, a bullet, an ellipsis and a stop word are, and released code
-differs (specs 2.5), so these are parameters. The thresholds stand in the recipe's keep rules.
+paper's text leaves open what a word, a line, a bullet, an ellipsis and a stop word are, and
+released code differs (specs 2.5), so these are parameters. The thresholds stand in the recipe's
+keep rules.
 """
 
 from typing import TYPE_CHECKING, Annotated, Final, Literal
@@ -12,12 +13,14 @@ import numpy.typing as npt
 import pyarrow as pa
 from pydantic import Field
 
+from services.quality import segments
+from services.quality.segments import Chosen, Lines, Words
 from shared.schema import Column
 from shared.step import Params, row_step
 from shared.text import warms
 
 if TYPE_CHECKING:
-    from shared.text.segment import Spans
+    from shared.text.segment import Segmented, Spans
 
 #: The paper's eight; two of them in a text are enough.
 STOP_WORDS: Final = ("the", "be", "to", "of", "and", "that", "have", "with")
@@ -26,10 +29,18 @@ Text = Annotated[str, Field(min_length=1)]
 
 
 class GopherQualityParams(Params):
-    """What the measures count."""
+    """What the measures count. The defaults read the paper plainly; docs name the presets."""
 
-    #: A word convention of `shared.text.segment`.
-    words: Literal["whitespace", "unicode"] = "whitespace"
+    #: The words of every ratio and share, of the lengths and of the stop words.
+    words: Words = "whitespace"
+    #: The words that the column `words` counts, where they are others.
+    counted_words: Words | None = None
+    #: Which of them count.
+    counted: Chosen = "all"
+    #: Which words have their length measured.
+    measured: Chosen = "all"
+    #: The lines of `bullet_lines_frac` and `ellipsis_lines_frac`.
+    lines: Lines = "filled"
     #: What `hash_ratio` counts.
     hashes: tuple[Text, ...] = ("#",)
     #: What `ellipsis_ratio` counts and lines may end with.
@@ -46,13 +57,17 @@ class GopherQualityParams(Params):
 COLUMNS: Final = (
     Column("words", pa.int64(), "words of the text", "words"),
     Column("mean_word_length", pa.float64(), "mean length of a word", "characters"),
+    Column("median_word_length", pa.float64(), "median length of a word (Dolma)", "characters"),
     Column("hash_ratio", pa.float64(), "hash signs for each word", "ratio"),
     Column("ellipsis_ratio", pa.float64(), "ellipses for each word", "ratio"),
+    Column("symbol_ratio", pa.float64(), "hash signs and ellipses for each word", "ratio"),
     Column("bullet_lines_frac", pa.float64(), "lines that start with a bullet", "share"),
     Column("ellipsis_lines_frac", pa.float64(), "lines that end with an ellipsis", "share"),
     Column("alpha_words_frac", pa.float64(), "words with an alphabetic character", "share"),
     Column("stop_words", pa.int64(), "stop words found", "words"),
 )
+
+Measure = npt.NDArray[np.int64] | npt.NDArray[np.float64]
 
 
 @row_step(
@@ -64,26 +79,42 @@ COLUMNS: Final = (
 def gopher_quality(rows: pa.Table, params: GopherQualityParams) -> pa.Table:
     """Number and length of words, symbols, bullets, ellipses, letters, stop words (MassiveText).
 
-    Lines are those between line feeds, stripped of white space, blank ones left out. Alphabetic is
-    `str.isalpha`. A measure of a text without words or lines is 0, of a null text null. Occurrences
-    of one symbol do not overlap ("......" is two ellipses).
+    Lines are stripped of white space. Alphabetic is `str.isalpha`. A measure of a text without
+    words or lines is 0, of a null text null. Occurrences of one symbol do not overlap ("......" is
+    two ellipses).
     """
     from shared.text.characters import LETTER
     from shared.text.segment import ratio, segment
 
     texts = segment(rows["text"])
-    words, lines = texts.words(params.words), texts.lines("filled")
-    measures = {
-        "words": words.counts,
-        "mean_word_length": ratio(words.sums(words.characters), words.counts),
-        "hash_ratio": ratio(texts.count(params.hashes), words.counts),
-        "ellipsis_ratio": ratio(texts.count(params.ellipses), words.counts),
+    words, lines = segments.words(texts, params.words), segments.lines(texts, params.lines)
+    hashes, ellipses = texts.count(params.hashes), texts.count(params.ellipses)
+    measures = _word_measures(texts, words, params) | {
+        "hash_ratio": ratio(hashes, words.counts),
+        "ellipsis_ratio": ratio(ellipses, words.counts),
+        "symbol_ratio": ratio(hashes + ellipses, words.counts),
         "bullet_lines_frac": ratio(_lines_with(lines, params.bullets, "start"), lines.counts),
         "ellipsis_lines_frac": ratio(_lines_with(lines, params.ellipses, "end"), lines.counts),
         "alpha_words_frac": ratio(words.sums(words.have(LETTER)), words.counts),
         "stop_words": _stop_words(words, params),
     }
     return pa.table({c.name: pa.array(measures[c.name], mask=~texts.valid) for c in COLUMNS})
+
+
+def _word_measures(
+    texts: "Segmented", words: "Spans", params: GopherQualityParams
+) -> dict[str, Measure]:
+    """Number and lengths of the words that count."""
+    from services.quality.kernels.patterns import medians
+    from shared.text.segment import ratio
+
+    counted = segments.words(texts, params.counted_words or params.words)
+    measured = segments.filtered(words, params.measured)
+    return {
+        "words": segments.filtered(counted, params.counted).counts,
+        "mean_word_length": ratio(measured.sums(measured.characters), measured.counts),
+        "median_word_length": medians(measured.bounds, measured.characters),
+    }
 
 
 def _lines_with(

@@ -11,6 +11,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from services.quality import segments
+from services.quality.segments import Words
 from shared.schema import Column
 from shared.step import Params, row_step
 from shared.text import warms
@@ -54,13 +56,16 @@ class GopherRepetitionParams(Params):
       at one or more line feeds, paragraphs of the stripped text at two or more; shares are of all
       the text's characters; the most frequent n-gram, even if it occurs once, counts its characters
       with spaces as often as it occurs, and is the first of equals; repeated n-grams are looked for
-      from the left, going on after each hit, and are compared without spaces.
+      from the left, going on after each hit, and are compared without spaces;
+    - `dclm` (massive_web_repetition_filters): as `paper`, but paragraphs lie between two line feeds
+      in a row, and the most frequent n-gram counts its characters as often as it occurs.
 
-    `words`: a word convention of `shared.text.segment`.
+    `words`: a word convention of `services.quality.segments`; datatrove's are `spacy`, DCLM's
+    `uniseg`.
     """
 
-    convention: Literal["paper", "datatrove"] = "paper"
-    words: Literal["whitespace", "unicode"] = "whitespace"
+    convention: Literal["paper", "datatrove", "dclm"] = "paper"
+    words: Words = "whitespace"
 
 
 @row_step(
@@ -72,9 +77,9 @@ class GopherRepetitionParams(Params):
 def gopher_repetition(rows: pa.Table, params: GopherRepetitionParams) -> pa.Table:
     """Share of lines, paragraphs and n-grams that repeat within a document (MassiveText, table A1).
 
-    Shares lie between 0 and 1, but for datatrove's top n-grams, whose copies may overlap. A measure
-    of nothing (no lines, fewer than n words) is 0; of a null text it is null. Lines, paragraphs and
-    n-grams are compared by 61-bit hashes (`shared.text.hashing`).
+    Shares lie between 0 and 1, but for the top n-grams of released code, whose copies may overlap.
+    A measure of nothing (no lines, fewer than n words) is 0; of a null text it is null. Lines,
+    paragraphs and n-grams are compared by 61-bit hashes (`shared.text.hashing`).
     """
     from shared.text.segment import segment
 
@@ -89,17 +94,18 @@ def _segment_shares(segmented: "Segmented", params: GopherRepetitionParams) -> M
     from services.quality.kernels.repetition import duplicates
     from shared.text.segment import ratio
 
-    paper = params.convention == "paper"
-    count_from = 1 if paper else 2
+    released = params.convention == "datatrove"
+    count_from = 2 if released else 1
+    paragraphs = segmented.paragraphs("blocks" if params.convention == "paper" else "split")
     kinds = {
-        "line": segmented.lines("filled" if paper else "split"),
-        "para": segmented.paragraphs("blocks" if paper else "split"),
+        "line": segmented.lines("split" if released else "filled"),
+        "para": segments.stripped(paragraphs) if params.convention == "dclm" else paragraphs,
     }
     measures: Measures = {}
     for kind, spans in kinds.items():
-        segments, characters = duplicates(spans.bounds, spans.hashes, spans.characters, count_from)
-        whole = spans.sums(spans.characters) if paper else segmented.characters
-        measures[f"dup_{kind}_frac"] = ratio(segments, spans.counts)
+        repeated, characters = duplicates(spans.bounds, spans.hashes, spans.characters, count_from)
+        whole = segmented.characters if released else spans.sums(spans.characters)
+        measures[f"dup_{kind}_frac"] = ratio(repeated, spans.counts)
         measures[f"dup_{kind}_char_frac"] = ratio(characters, whole)
     return measures
 
@@ -109,17 +115,20 @@ def _ngram_shares(segmented: "Segmented", params: GopherRepetitionParams) -> Mea
     from services.quality.kernels import repetition
     from shared.text.segment import ratio
 
-    words = segmented.words(params.words)
+    words = segments.words(segmented, params.words)
     spaced = repetition.joints(words.starts, words.ends, words.hashes, ord(" "))
-    if params.convention == "paper":
-        whole = words.sums(words.characters)
-        counts = repetition.ngrams_covered(words.bounds, words.hashes, spaced, words.characters)
-    else:
-        whole = segmented.characters
+    joined, whole = spaced, words.sums(words.characters)
+    if params.convention == "datatrove":
         joined = repetition.joints(words.starts, words.ends, words.hashes, -1)
-        counts = repetition.ngrams_joined(
-            words.bounds, words.hashes, spaced, joined, words.characters
-        )
+        whole = segmented.characters
+    convention = {
+        "paper": repetition.PAPER,
+        "datatrove": repetition.DATATROVE,
+        "dclm": repetition.DCLM,
+    }[params.convention]
+    counts = repetition.ngrams(
+        convention, words.bounds, words.hashes, spaced, joined, words.characters
+    )
     names = [c.name for c in COLUMNS if "gram" in c.name]
     return {name: ratio(counts[:, i], whole) for i, name in enumerate(names)}
 

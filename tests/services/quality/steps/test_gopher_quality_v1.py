@@ -2,6 +2,8 @@
 
 import gzip
 import json
+import re
+import statistics
 
 import pyarrow as pa
 import pytest
@@ -35,20 +37,40 @@ def share(part, whole):
     return part / whole if whole else 0.0
 
 
+SPLITS = {
+    "whitespace": str.split,
+    "fasttext": lambda text: [w for w in re.split("[ \\t\\n\\v\\f\\r\0]", text) if w],
+}
+LINES = {
+    "filled": lambda text: [s.strip() for s in text.split("\n") if s.strip()],
+    "with_blank": lambda text: [s.strip() for s in text.splitlines()],
+}
+COUNTS = {
+    "all": bool,
+    "not_punctuation": lambda word: any(c not in "#.…-*\x1c" for c in word),
+    "alphanumeric": lambda word: word[0].isalnum(),
+}
+
+
 def reference(text, params):
-    words = text.split()
-    lines = [s.strip() for s in text.split("\n") if s.strip()]
+    words = SPLITS[params.words](text)
+    counted = SPLITS[params.counted_words or params.words](text)
+    lengths = [len(w) for w in words if COUNTS[params.measured](w)]
+    lines = LINES[params.lines](text)
     folded = (
         ["".join(c.lower() if len(c.lower()) == 1 else c for c in w) for w in words]
         if params.stop_words_lowercase
         else words
     )
     stops = [w for w in folded if w in params.stop_words]
+    hashes, ellipses = sum(map(text.count, params.hashes)), sum(map(text.count, params.ellipses))
     return {
-        "words": len(words),
-        "mean_word_length": share(sum(map(len, words)), len(words)),
-        "hash_ratio": share(sum(map(text.count, params.hashes)), len(words)),
-        "ellipsis_ratio": share(sum(map(text.count, params.ellipses)), len(words)),
+        "words": len([w for w in counted if COUNTS[params.counted](w)]),
+        "mean_word_length": share(sum(lengths), len(lengths)),
+        "median_word_length": statistics.median(lengths) if lengths else 0,
+        "hash_ratio": share(hashes, len(words)),
+        "ellipsis_ratio": share(ellipses, len(words)),
+        "symbol_ratio": share(hashes + ellipses, len(words)),
         "bullet_lines_frac": share(sum(s.startswith(params.bullets) for s in lines), len(lines)),
         "ellipsis_lines_frac": share(sum(s.endswith(params.ellipses) for s in lines), len(lines)),
         "alpha_words_frac": share(sum(any(map(str.isalpha, w)) for w in words), len(words)),
@@ -58,11 +80,16 @@ def reference(text, params):
 
 pieces = st.sampled_from(
     ["the", "The", "BE", "be", "of", "ofof", "...", "....", "…", "#", "##", "-", "•", "* ", " ", " ",
-     "\n", "\r\n", "\u3000", "é", "É", "字", "1", "\u0301", "\x00", "😀"]
+     "\n", "\r\n", "\r", "\x1c", "\u2028", "\u3000", "\xa0", "é", "É", "字", "1", "\u0301", "²", "😀"]
 )  # fmt: skip
-texts_ = st.lists(pieces, max_size=30).map("".join) | st.text(max_size=20)
+texts_ = st.lists(pieces, max_size=30).map("".join)
 params_ = st.builds(
     GopherQualityParams,
+    words=st.sampled_from(list(SPLITS)),
+    counted_words=st.sampled_from([None, *SPLITS]),
+    counted=st.sampled_from(list(COUNTS)),
+    measured=st.sampled_from(list(COUNTS)),
+    lines=st.sampled_from(list(LINES)),
     hashes=st.sampled_from([("#",), ("#", "##")]),
     bullets=st.sampled_from([("•", "-"), ("●", "•", "*", "-"), ()]),
     stop_words=st.sampled_from([STOP_WORDS, ("é", "字"), ()]),
@@ -110,6 +137,26 @@ def test_hash_and_ellipsis_ratio_around_a_tenth(symbols):
         found = one(plain + symbol * symbols, name)
         assert found == symbols / 10
         assert (found <= 0.1) is (symbols == 1)
+
+
+@pytest.mark.parametrize("symbols", [1, 2])
+def test_symbols_of_both_kinds_around_a_tenth(symbols):
+    found = one("word " * (20 - symbols) + "#tag... " * symbols, "symbol_ratio")
+    assert found == symbols / 10
+    assert (found <= 0.1) is (symbols == 1)
+
+
+@pytest.mark.parametrize(
+    ("text", "median"),
+    [
+        ("a bb", 1.5),
+        ("a bb bb", 2),
+        ("a " + "b" * 300, 150.5),
+        ("b" * 300 + " " + "c" * 255, 277.5),
+    ],
+)
+def test_median_word_length(text, median):
+    assert one(text, "median_word_length") == median
 
 
 def test_symbols_do_not_overlap_and_sum():
@@ -185,7 +232,9 @@ def test_declared_schema_and_empty_table():
         conform(gopher_quality(rows, DEFAULT), arrow_schema(COLUMNS), len(texts), "step")
 
 
-@pytest.mark.parametrize("bad", [{"words": "spacy"}, {"bullets": [""]}, {"min_words": 50}])
+@pytest.mark.parametrize(
+    "bad", [{"words": "nltk"}, {"counted": "most"}, {"bullets": [""]}, {"min_words": 50}]
+)
 def test_unknown_parameters_are_refused(bad):
     with pytest.raises(ValidationError, match=next(iter(bad))):
         GopherQualityParams(**bad)

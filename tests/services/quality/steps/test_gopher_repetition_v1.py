@@ -301,7 +301,7 @@ def test_declared_schema_and_empty_table():
 
 def test_unknown_conventions_are_refused():
     with pytest.raises(ValidationError, match="convention"):
-        GopherRepetitionParams(convention="dclm")
+        GopherRepetitionParams(convention="dolma")
 
 
 def test_real_texts_equal_the_reference(data_path):
