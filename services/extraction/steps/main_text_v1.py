@@ -4,25 +4,18 @@ from typing import Final
 
 import pyarrow as pa
 
-from services.extraction.main_text import Engine, page_text, reset_engines
+from services.extraction.main_text import MainTextParams, page_text, reset_engines
+from services.extraction.page import read_page, sample
 from shared.schema import ERROR, Column
-from shared.step import Params, row_step
-
-
-class MainTextParams(Params):
-    """Which engine, and how strict."""
-
-    #: "trafilatura" (RefinedWeb, FineWeb) or "resiliparse" (DCLM).
-    engine: Engine = "trafilatura"
-    #: trafilatura only: less text, more surely main (FineWeb).
-    favor_precision: bool = False
-
+from shared.step import row_step
 
 COLUMNS: Final = (
     Column("text", pa.large_string(), "main text, NFC, no control characters but newline and tab"),
     Column("charset", pa.string(), "in which the payload was read (WHATWG name)"),
     Column("characters", pa.int64(), "length of the main text", "characters"),
 )
+#: (text, charset, error)
+_Row = tuple[str | None, str | None, str | None]
 
 
 @row_step(
@@ -36,11 +29,18 @@ def main_text_v1(table: pa.Table, params: MainTextParams) -> pa.Table:
 
     UTF-8 is tried first, then what header and page declare, then detection. A page without main
     text, and a media type that is no text, have "" (keep rule: `characters > 0`); a fault of the
-    engine is the row's error. Null payloads stay null.
+    engine is the row's error. Null payloads stay null. Equal payloads are extracted once.
     """
-    rows: list[tuple[str | None, str | None, str | None]] = []
-    for payload, content_type in zip(table["payload"], table["content_type"], strict=True):
-        rows.append(_row(payload.as_py(), content_type.as_py(), params))
+    rows: list[_Row] = []
+    earlier: dict[object, int] = {}
+    payloads, content_types = table["payload"], table["content_type"].to_pylist()
+    for n, (scalar, content_type) in enumerate(zip(payloads, content_types, strict=True)):
+        payload = scalar.as_py()
+        alike = earlier.setdefault(sample(payload or b"", content_type), n)
+        if alike < n and payload == payloads[alike].as_py():
+            rows.append(rows[alike])
+        else:
+            rows.append(_row(payload, content_type, params))
     if params.engine == "trafilatura" and rows:
         reset_engines()
     texts, charsets, errors = zip(*rows, strict=True) if rows else ((), (), ())
@@ -54,16 +54,13 @@ def main_text_v1(table: pa.Table, params: MainTextParams) -> pa.Table:
     )
 
 
-def _row(
-    payload: bytes | None, content_type: str | None, params: MainTextParams
-) -> tuple[str | None, str | None, str | None]:
-    """(text, charset, error)."""
+def _row(payload: bytes | None, content_type: str | None, params: MainTextParams) -> _Row:
     if payload is None:
         return None, None, None
+    page = read_page(payload, content_type)
+    if page is None:
+        return "", None, None
     try:
-        text, charset = page_text(
-            payload, content_type, params.engine, favor_precision=params.favor_precision
-        )
+        return page_text(page, params), page.charset, None
     except Exception as error:  # noqa: BLE001  # engines raise anything; here it is the row's fault
         return None, None, f"{params.engine}: {type(error).__name__}: {error}"[:500]
-    return text, charset, None

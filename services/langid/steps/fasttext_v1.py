@@ -1,45 +1,32 @@
-"""`langid.fasttext_v1`: the language of a document, by a fastText model (specs 1.4 and 15.4).
+"""`langid.fasttext_v1`: the language of a document, by a fastText model (specs 1.4 and 15.4)."""
 
-lid.176 (Joulin et al., arXiv 1607.01759), which CCNet, RefinedWeb and FineWeb used, ships with the
-service. It reads character n-grams, so a page needs no segmentation. The library's `predict` wraps
-one call, `f.predict`; that call is made directly, with the same result.
-"""
-
-from functools import cache
-from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import pyarrow as pa
 from pydantic import Field
 
-from shared.errors import UsageError
+from shared.language import DEFAULT_MODEL, UNDETERMINED, Guesses, LanguageModel, guess
 from shared.schema import Column
 from shared.step import Params, row_step
 
-MODELS: Final = Path(__file__).resolve().parents[1] / "models"
-SHIPPED: Final = {"lid.176": MODELS / "lid.176.ftz"}
-#: What a text without a word gets (ISO 639-2, "undetermined"); its score is 0.
-UNDETERMINED: Final = "und"
-_PREFIX: Final = "__label__"
+_TOP: Final = pa.list_(pa.struct([("language", pa.string()), ("score", pa.float32())]))
+COLUMNS: Final = (
+    Column("language", pa.string(), "the model's best label; und where there is no word"),
+    Column("score", pa.float32(), "the model's probability of that label, 0 to 1"),
+    Column("top", _TOP, "the top_k best labels, best first; empty where top_k is 1"),
+)
 
 
 class FastTextParams(Params):
-    """Which model."""
+    """Which model, and how much of its answer is kept."""
 
-    #: "lid.176" (shipped), or the path of a fastText model with labels like `__label__en`. The
-    #: path stands for the model in fingerprints: another model needs another path.
-    model: str = Field(default="lid.176", min_length=1)
+    #: "lid.176" (shipped), or a path or URI of a fastText model with labels like `__label__en`.
+    model: LanguageModel = DEFAULT_MODEL
+    #: More than 1: that many labels are stored, for reading; keep rules see the best one.
+    top_k: int = Field(default=1, ge=1, le=1000)
 
 
-@row_step(
-    "langid.fasttext_v1",
-    reads=("text",),
-    columns=(
-        Column("language", pa.string(), "the model's best label; und where there is no word"),
-        Column("score", pa.float32(), "the model's probability of that label, 0 to 1"),
-    ),
-    params=FastTextParams,
-)
+@row_step("langid.fasttext_v1", reads=("text",), columns=COLUMNS, params=FastTextParams)
 def fasttext_v1(rows: pa.Table, params: FastTextParams) -> pa.Table:
     """The best label for the whole document, newlines read as spaces, and its probability.
 
@@ -47,34 +34,15 @@ def fasttext_v1(rows: pa.Table, params: FastTextParams) -> pa.Table:
     to English, so keep by score as well. fastText reads a text up to its own mark `</s>` if that
     stands there as a word.
     """
-    found = [_identify(params.model, text) for text in rows.column("text").to_pylist()]
-    languages = [language for language, _ in found]
-    scores = [score for _, score in found]
-    return pa.table(
-        [pa.array(languages, pa.string()), pa.array(scores, pa.float32())],
-        names=["language", "score"],
-    )
-
-
-def _identify(model: str, text: str | None) -> tuple[str | None, float | None]:
-    if text is None:
-        return None, None
-    # The line's end is what fastText's own `predict` adds; k = 1, threshold 0.
-    line = text.replace("\n", " ") + "\n"
-    best: Any = _load(model).f.predict(line, 1, 0.0, "strict") if not line.isspace() else None
-    if not best:
-        return UNDETERMINED, 0.0
-    score, label = best[0]
-    # Probabilities are computed in float32 and may exceed 1 by rounding.
-    return label.removeprefix(_PREFIX), min(1.0, score)
-
-
-@cache
-def _load(model: str) -> Any:
-    """The model, loaded once a process; UsageError where there is no such file."""
-    import fasttext
-
-    path = SHIPPED.get(model, Path(model))
-    if not path.is_file():
-        raise UsageError(f"no fastText model {model!r}", field="model")
-    return fasttext.load_model(str(path))
+    found: list[Guesses | None] = [
+        None if text is None else guess(text, params.model, params.top_k)
+        for text in rows["text"].to_pylist()
+    ]
+    best = [None if f is None else (f or [(UNDETERMINED, 0.0)])[0] for f in found]
+    top = [f if f is None or params.top_k > 1 else [] for f in found]
+    arrays = [
+        pa.array([b and b[0] for b in best], pa.string()),
+        pa.array([b and b[1] for b in best], pa.float32()),
+        pa.array(top, _TOP),
+    ]
+    return pa.table(arrays, names=[c.name for c in COLUMNS])
