@@ -3,21 +3,29 @@
 import gzip
 import json
 
+import justext
 import pyarrow as pa
 import pytest
 import trafilatura
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from services.extraction import main_text
 from services.extraction.charset import decode
+from services.extraction.engines.justext import STOP_LISTS, JustextParams
+from services.extraction.engines.justext import main_text as justext_text
 from services.extraction.main_text import clean
+from services.extraction.steps import main_text_v1 as step_module
 from services.extraction.steps.main_text_v1 import COLUMNS, MainTextParams, main_text_v1
 from shared.schema import arrow_schema, conform
 
 ARTICLE = "<html><body><nav><a href='/'>Home</a></nav><article>{}</article></body></html>".format(
     "".join(
-        f"<p>Paragraph {i} says something that is long enough to be kept.</p>" for i in range(9)
+        f"<p>Paragraph {i} says something that is long enough to be kept, and it goes on for more "
+        "than two hundred characters, so that each of the engines will see in it what a reader of "
+        "the page came for, and not one of the many things that are around it.</p>"
+        for i in range(9)
     )
 )
 HTML = "text/html; charset=utf-8"
@@ -104,7 +112,7 @@ def test_other_media_types_hold_no_text(kind):
 
 
 @pytest.mark.parametrize("kind", [None, HTML, "application/xhtml+xml", "application/xml"])
-@pytest.mark.parametrize("engine", ["trafilatura", "resiliparse"])
+@pytest.mark.parametrize("engine", ["trafilatura", "resiliparse", "justext"])
 def test_pages_go_through_the_engine(kind, engine):
     row = run([(ARTICLE.encode(), kind)], engine).to_pylist()[0]
     assert row["text"].startswith("Paragraph 0 says")
@@ -129,7 +137,7 @@ HOSTILE = [
 ]
 
 
-@pytest.mark.parametrize("engine", ["trafilatura", "resiliparse"])
+@pytest.mark.parametrize("engine", ["trafilatura", "resiliparse", "justext"])
 def test_hostile_pages_are_rows(engine):
     table = run([*((p, HTML) for p in HOSTILE), (ARTICLE.encode(), HTML)], engine)
     assert table["text"][-1].as_py().startswith("Paragraph 0")
@@ -152,6 +160,107 @@ def test_the_engines_exception_is_the_rows_error(monkeypatch):
         "trafilatura: RecursionError: maximum recursion depth exceeded",
         None,
     ]
+
+
+def test_text_is_exactly_justexts(mini):
+    """On characters the library parses the same tree, if no charset is declared in XML."""
+    params = JustextParams(language="de", length_low=60, stopwords_high=0.35)
+    stop_words = justext.get_stoplist("German")
+    checked = 0
+    for _, payload, kind in mini[::6]:
+        html = decode(payload, kind)[0]
+        if not html.lstrip().startswith("<?xml"):
+            paragraphs = justext.justext(html, stop_words, length_low=60, stopwords_high=0.35)
+            expected = "\n\n".join(p.text for p in paragraphs if not p.is_boilerplate)
+            assert justext_text(html, params) == expected
+            checked += bool(expected)
+    assert checked > 5
+
+
+LONG = "The cat and the dog are in the house with all of the others. "  # 10 of 14 are stop words
+
+
+@pytest.mark.parametrize(
+    ("paragraph", "neighbours", "is_good"),
+    [
+        (LONG * 4, "", True),
+        ((LONG * 4)[:200], "", False),  # near-good between bad ones
+        ((LONG * 4)[:200], LONG * 4, True),
+        ("short one", LONG * 4, True),
+        ("short one", "", False),
+        ("short <a href='/'>one</a>", LONG * 4, False),
+        (LONG * 4 + "\xa9", LONG * 4, False),
+        ("Xylophon " * 40, LONG * 4, False),  # no stop words
+    ],
+)
+def test_rules_of_justext(paragraph, neighbours, is_good):
+    """Specs 8.3."""
+    around = f"<p>{neighbours}</p>"
+    page = f"<html><body>{around}<p>{paragraph}</p>{around}</body></html>".encode()
+    text = run([(page, HTML)], "justext")["text"][0].as_py()
+    marker = paragraph.partition("<")[0].strip()[-9:]
+    found = [p for p in text.split("\n\n") if marker in p]
+    assert bool(len(found) - 2 * (marker in neighbours)) is is_good
+
+
+def test_justext_needs_the_pages_language(mini):
+    german = "".join(f"<p>Das ist ein Satz, der in {i} Zeilen von der Stadt und dem Land berichtet, "
+                     "und es gibt noch mehr, was man über die Leute sagen kann, die da wohnen, und "
+                     "auch über das, was sie am Abend tun, wenn sie nicht zu Hause sind.</p>"
+                     for i in range(5))  # fmt: skip
+    page = (f"<html><body>{german}</body></html>".encode(), HTML)
+    assert run([page], "justext")["text"][0].as_py() == ""
+    found = run([page], "justext", justext={"language": "de"})["text"][0].as_py()
+    assert found.count("Satz") == 5
+    free = {"language": "none", "stopwords_low": 0, "stopwords_high": 0}
+    assert run([page], "justext", justext=free)["text"][0].as_py() == found
+
+
+def test_justext_reads_declared_pages_by_their_characters():
+    text = "Caf\u00e9 in the north of the city, and it is the best of all that we have seen. " * 4
+    page = f"<?xml version='1.0' encoding='iso-8859-1'?><html><body><p>{text}</p></body></html>"
+    assert "Caf\u00e9" in run([(page.encode("latin1"), HTML)], "justext")["text"][0].as_py()
+
+
+def test_every_stop_list_exists():
+    assert all(justext.get_stoplist(name) for code, name in STOP_LISTS.items() if code != "none")
+
+
+@pytest.mark.parametrize(
+    ("bad", "field"),
+    [
+        ({"engine": "boilerpipe"}, "engine"),
+        ({"justext": {"language": "English"}}, "justext.language"),
+        ({"justext": {"length_low": -1}}, "justext.length_low"),
+        ({"justext": {"length": 1}}, "justext.length"),
+    ],
+)
+def test_errors_name_the_field(bad, field):
+    with pytest.raises(ValidationError) as caught:
+        MainTextParams.model_validate(bad)
+    assert ".".join(map(str, caught.value.errors()[0]["loc"])) == field
+
+
+def test_equal_payloads_are_extracted_once(monkeypatch):
+    calls = []
+
+    def counted(page, params):
+        calls.append(page.text)
+        if "deep" in page.text:
+            raise RecursionError("deep")
+        return page.text
+
+    monkeypatch.setattr(step_module, "page_text", counted)
+    # Differ where the key does not look.
+    near = [b"x" * 100 + c + b"x" * 2000 for c in (b"a", b"b")]
+    pages = [(near[0], HTML), (b"deep", HTML), (near[1], HTML), (near[0], HTML), (b"deep", HTML),
+             (near[0], "text/html"), (None, None), (b"", None), (None, None)]  # fmt: skip
+    table = run(pages)
+    assert len(calls) == 5
+    assert table["text"].to_pylist() == [
+        None if not p or p == b"deep" else p.decode() for p, _ in pages[:7]
+    ] + ["", None]
+    assert table["error"].null_count == len(pages) - 2
 
 
 def test_empty_table_and_null_payload():
