@@ -1,0 +1,49 @@
+"""Compiled count of a line's sentences by their end marks."""
+
+import numpy as np
+import numpy.typing as npt
+from numba import njit
+
+from shared.text.characters import SPACE
+from shared.text.lines import stripped
+from shared.text.utf8 import flags_at
+
+Int64Array = npt.NDArray[np.int64]
+Bytes = npt.NDArray[np.uint8]
+
+_STOP, _BANG, _QUESTION = 46, 33, 63
+#: Quotes and brackets that may close a sentence after its mark: " ' ) ] } *
+_CLOSING = (34, 39, 41, 93, 125, 42)
+
+
+@njit(cache=True, nogil=True)
+def ends_sentence(data: Bytes, at: int, mark: int, end: int, flags: Bytes) -> bool:
+    """Whether the marks [mark, at) end a sentence: white space follows, maybe after closing signs.
+
+    Two full stops or more do so only where an upper-case letter (A to Z) follows.
+    """
+    ellipsis = at - mark > 1 and data[at - 1] == _STOP and data[at - 2] == _STOP
+    while at < end and data[at] in _CLOSING:
+        at += 1
+    if at == end or not flags_at(data, at, end, flags)[0] & SPACE:
+        return False
+    start = stripped(data, at, end, flags)[0]
+    return start < end and (not ellipsis or 65 <= data[start] <= 90)
+
+
+@njit(cache=True, nogil=True)
+def count_marked_sentences(data: Bytes, offsets: Int64Array, flags: Bytes) -> Int64Array:
+    """Sentences of each line `data[offsets[i]:offsets[i + 1]]`; a blank line has none."""
+    counts = np.zeros(len(offsets) - 1, np.int64)
+    for i in range(len(counts)):
+        at, end = stripped(data, offsets[i], offsets[i + 1], flags)
+        counts[i] = at < end
+        while at < end:
+            mark = at
+            while at < end and data[at] in (_STOP, _BANG, _QUESTION):
+                at += 1
+            if at > mark:
+                counts[i] += ends_sentence(data, at, mark, end, flags)
+            else:
+                at += 1
+    return counts
