@@ -17,6 +17,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from shared.text import characters, hashing, lines, python_lines, utf8, words
+from shared.text.spacy_en import loops as spacy_loops
+from shared.text.spacy_en.tables import tables as spacy_tables
 
 Int64Array = npt.NDArray[np.int64]
 Float64Array = npt.NDArray[np.float64]
@@ -25,14 +27,19 @@ Bytes = npt.NDArray[np.uint8]
 #: `whitespace`: `str.split()`. `unicode`: runs of letters, digits and marks, each ideograph and
 #: kana by itself, punctuation and symbols left out; after UAX 29 (an apostrophe between letters,
 #: a full stop or comma between digits are inside the word). Scripts without spaces that are
-#: not ideographic (Thai, Lao, Khmer, Burmese) are not cut by either.
-WordConvention = Literal["whitespace", "unicode"]
+#: not ideographic (Thai, Lao, Khmer, Burmese) are not cut by either. `spacy`: the tokens of spaCy's
+#: blank English pipeline but white space: datatrove 0.10.1's `split_into_words(text, "en")`.
+WordConvention = Literal["whitespace", "unicode", "spacy"]
 #: `filled`: between line feeds, stripped, blank ones left out. `split`: `re.split(r"\n+", text)`.
 #: `splitlines`: of `str.splitlines()`, stripped, blank ones left out. `unstripped`: between line
 #: feeds, as they are, but for blank ones.
 LineConvention = Literal["filled", "split", "splitlines", "unstripped"]
 #: `blocks`: filled lines between blank ones. `split`: `re.split(r"\n{2,}", text.strip())`.
 ParagraphConvention = Literal["blocks", "split"]
+#: `spacy`: of spaCy's `sentencizer` over those tokens, stripped; as many as datatrove 0.10.1's
+#: `split_into_sentences(text, "en")`, which makes a text of nothing, and the white space at the end
+#: of one, a sentence (an empty one here).
+SentenceConvention = Literal["spacy"]
 
 _LOOPS: dict[str, Callable[..., int]] = {
     "words:whitespace": words.whitespace_words,
@@ -130,6 +137,10 @@ class Segmented:
         """The paragraphs of each text."""
         return self.spans(f"paragraphs:{convention}")
 
+    def sentences(self, convention: SentenceConvention) -> Spans:
+        """The sentences of each text."""
+        return self.spans(f"sentences:{convention}")
+
     def count(self, patterns: tuple[str, ...]) -> Int64Array:
         """For each text how often the patterns occur, each as `str.count` counts it, summed."""
         total = np.zeros(self.rows, np.int64)
@@ -139,16 +150,28 @@ class Segmented:
         return total
 
     def spans(self, name: str) -> Spans:
-        """The segments of one entry of the table of loops."""
+        """The segments by a name of the table of loops."""
         if name not in self._spans:
-            size = int(np.sum((self.stops - self.begins) // 2 + 2))
-            starts, ends = np.empty(size, np.int64), np.empty(size, np.int64)
-            bounds = np.empty(self.rows + 1, np.int64)
-            found = _LOOPS[name](
-                self.data, self.begins, self.stops, characters.flags(), starts, ends, bounds
-            )
-            self._spans[name] = Spans(self.data, starts[:found].copy(), ends[:found].copy(), bounds)
+            self._spans[name] = self._find(name)
         return self._spans[name]
+
+    def _find(self, name: str) -> Spans:
+        """Compute the segments; with a place for each that there can be."""
+        if name == "sentences:spacy":
+            words = self.words("spacy")
+            known = (spacy_tables().flags, (words.starts, words.ends, words.bounds))
+            return self._run(spacy_loops.spacy_sentences, len(words.starts) + self.rows, *known)
+        if name == "words:spacy":
+            size = int(np.sum(self.stops - self.begins))
+            return self._run(spacy_loops.spacy_words, size, spacy_tables())
+        size = int(np.sum((self.stops - self.begins) // 2 + 2))
+        return self._run(_LOOPS[name], size, characters.flags())
+
+    def _run(self, loop: Callable[..., int], size: int, *known: Any) -> Spans:
+        starts, ends = np.empty(size, np.int64), np.empty(size, np.int64)
+        bounds = np.empty(self.rows + 1, np.int64)
+        count = loop(self.data, self.begins, self.stops, *known, starts, ends, bounds)
+        return Spans(self.data, starts[:count].copy(), ends[:count].copy(), bounds)
 
 
 #: The last column, its identity, and its segments. Holding the column keeps its addresses from
@@ -186,6 +209,6 @@ def ratio(part: npt.NDArray[Any], whole: npt.NDArray[Any]) -> Float64Array:
 def warm_segmentation() -> None:
     """Call every loop of this module once; `shared.text.warm` does."""
     segmented = Segmented(pa.chunked_array([["Warm up.\n\nTwice, 一次", None]]))
-    for name in _LOOPS:
+    for name in (*_LOOPS, "words:spacy", "sentences:spacy"):
         spans = segmented.spans(name)
         assert len(spans.hashes) == len(spans.characters) == len(spans.have(characters.LETTER))

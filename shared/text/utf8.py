@@ -12,6 +12,8 @@ from shared.text.hashing import append
 
 Int64Array = npt.NDArray[np.int64]
 Bytes = npt.NDArray[np.uint8]
+#: Flags of each code point, of this package or of one convention.
+Flags = npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
 
 
 @njit(cache=True, nogil=True)
@@ -31,7 +33,7 @@ def decode(data: Bytes, at: int, end: int) -> tuple[np.int64, int]:
 
 
 @njit(cache=True, nogil=True)
-def flags_at(data: Bytes, at: int, end: int, flags: Bytes) -> tuple[np.int64, int]:
+def flags_at(data: Bytes, at: int, end: int, flags: Flags) -> tuple[np.int64, int]:
     """The flags of the character at a byte, and its bytes; no flags beyond the text's end."""
     if at >= end:
         return np.int64(0), 1
