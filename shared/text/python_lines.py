@@ -33,6 +33,18 @@ def split_size(data: Bytes, at: int, stop: int) -> int:
 
 
 @njit(cache=True, nogil=True)
+def universal_end(data: Bytes, at: int, stop: int) -> int:
+    """Where `str.splitlines` splits next, or the text's end."""
+    while at < stop:
+        byte = data[at]
+        may_split = byte < 0x20 or byte in (0xC2, 0xE2)
+        if may_split and split_size(data, at, stop):
+            break
+        at += 1
+    return at
+
+
+@njit(cache=True, nogil=True)
 def universal_lines(
     data: Bytes,
     begins: Int64Array,
@@ -46,17 +58,14 @@ def universal_lines(
     count = 0
     for row in range(len(begins)):
         bounds[row] = count
-        start, stop = begins[row], stops[row]
-        at = start
-        while at <= stop:
-            size = split_size(data, at, stop) if at < stop else 1
-            if size:
-                first, last = stripped(data, start, at, flags)
-                if first < last:
-                    starts[count], ends[count] = first, last
-                    count += 1
-                start = at + size
-            at += max(size, 1)
+        at = begins[row]
+        while at < stops[row]:
+            close = universal_end(data, at, stops[row])
+            start, end = stripped(data, at, close, flags)
+            if start < end:
+                starts[count], ends[count] = start, end
+                count += 1
+            at = close + 1 if close == stops[row] else close + split_size(data, close, stops[row])
     bounds[len(begins)] = count
     return count
 

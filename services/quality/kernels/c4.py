@@ -61,27 +61,42 @@ class Cleaned(NamedTuple):
     cut_bounds: Int64Array
 
 
+#: The copy of kept lines, starts and ends of cuts, and room for a line in lower case.
+Buffers = tuple[Bytes, Int64Array, Int64Array, Bytes]
+
+
 @njit(cache=True, nogil=True)
-def measure(data: Bytes, start: int, end: int, flags: Bytes) -> tuple[int, int, bool]:
-    """Words between white space, characters of the longest, and whether there is a "["."""
-    words, longest, size, opens = 0, 0, 0, False
-    at = start
-    while at < end:
-        byte, step = data[at], 1
-        if byte < 0x80:
-            space = flags[byte] & SPACE
-            opens |= byte == _OPEN
-        else:
-            kind, step = flags_at(data, at, end, flags)
-            space = kind & SPACE
-        if space:
-            size = 0
-        else:
-            words += size == 0
-            size += 1
-            longest = max(longest, size)
+def has_long_word(data: Bytes, start: int, end: int, flags: Bytes, most: int) -> bool:
+    """Whether there are more characters than `most` between white space."""
+    if end - start <= most:
+        return False
+    size, at = 0, start
+    while at < end and size <= most:
+        kind, step = flags_at(data, at, end, flags)
+        size = 0 if kind & SPACE else size + 1
         at += step
-    return words, longest, opens
+    return size > most
+
+
+@njit(cache=True, nogil=True)
+def count_words(data: Bytes, start: int, end: int, flags: Bytes, most: int) -> int:
+    """Words between white space, counted up to `most`."""
+    words, inside, at = 0, False, start
+    while at < end and words < most:
+        kind, step = flags_at(data, at, end, flags)
+        words += not kind & SPACE and not inside
+        inside = not kind & SPACE
+        at += step
+    return words
+
+
+@njit(cache=True, nogil=True)
+def has_byte(data: Bytes, start: int, end: int, byte: int) -> bool:
+    """Whether a byte is in a span."""
+    found = False
+    for at in range(start, end):
+        found |= data[at] == byte
+    return found
 
 
 @njit(cache=True, nogil=True)
@@ -165,53 +180,58 @@ def judge(
 
 
 @njit(cache=True, nogil=True)
+def clean_line(
+    data: Bytes, span: tuple[int, int], rules: Rules, out: Buffers, at: int, cuts: int
+) -> tuple[int, int, int, int]:
+    """A line's fate, the document's groups in it, and the places after its last byte and cut.
+
+    It is copied if it may be kept.
+    """
+    start, end = span
+    if has_long_word(data, start, end, rules.flags, rules.most_characters):
+        return LONG_WORD, 0, at, cuts
+    blob, cut_starts, cut_ends, folded = out
+    words = count_words(data, start, end, rules.flags, rules.fewest_words)
+    if rules.cut_citations and has_byte(data, start, end, _OPEN):
+        uncited = blob, cut_starts, cut_ends
+        last, cuts = copy_uncited(data, span, rules.digits, uncited, at, cuts)
+        if rules.count_after:
+            words = count_words(blob, at, last, rules.flags, rules.fewest_words)
+        fate, groups = judge(blob, at, last, words, rules, folded)
+        return fate, groups, last, cuts
+    fate, groups = judge(data, start, end, words, rules, folded)
+    last = at + end - start
+    if fate == KEPT:
+        blob[at:last] = data[start:end]
+    return fate, groups, last, cuts
+
+
+@njit(cache=True, nogil=True)
 def clean_lines(
     data: Bytes, starts: Int64Array, ends: Int64Array, bounds: Int64Array, rules: Rules, opens: int
 ) -> Cleaned:
     """Judge all lines and copy the kept ones; `opens` is how many "[" the lines have, or more."""
     total, rows = len(starts), len(bounds) - 1
     fates, groups = np.zeros(total, np.uint8), np.zeros(rows, np.int64)
-    blob = np.empty(np.sum(ends - starts), np.uint8)
     offsets, lines = np.zeros(total + 1, np.int64), np.empty(total, np.int64)
     kept_bounds, cut_bounds = np.zeros(rows + 1, np.int64), np.zeros(total + 1, np.int64)
+    blob = np.empty(np.sum(ends - starts), np.uint8)
     cut_starts, cut_ends = np.empty(opens, np.int64), np.empty(opens, np.int64)
     folded = np.empty(2 * np.max(ends - starts) if total else 0, np.uint8)
-    kept = 0
+    out, kept = (blob, cut_starts, cut_ends, folded), 0
     for row in range(rows):
         for i in range(bounds[row], bounds[row + 1]):
-            start, end = starts[i], ends[i]
-            words, longest, brackets = measure(data, start, end, rules.flags)
-            if longest > rules.most_characters:
-                fates[i] = LONG_WORD
-                continue
-            first, cuts = offsets[kept], cut_bounds[kept]
-            if brackets and rules.cut_citations:
-                span, out = (start, end), (blob, cut_starts, cut_ends)
-                last, cuts = copy_uncited(data, span, rules.digits, out, first, cuts)
-                if rules.count_after:
-                    words = measure(blob, first, last, rules.flags)[0]
-                fate, found = judge(blob, first, last, words, rules, folded)
-            else:
-                fate, found = judge(data, start, end, words, rules, folded)
-                last = first + end - start
-                if fate == KEPT:
-                    blob[first:last] = data[start:end]
+            at, cuts = offsets[kept], cut_bounds[kept]
+            fate, found, at, cuts = clean_line(data, (starts[i], ends[i]), rules, out, at, cuts)
             fates[i] = fate
             groups[row] |= found
             if fate == KEPT:
                 lines[kept] = i
                 kept += 1
-                offsets[kept], cut_bounds[kept] = last, cuts
+                offsets[kept], cut_bounds[kept] = at, cuts
         kept_bounds[row + 1] = kept
-    cut = cut_bounds[kept]
-    return Cleaned(
-        fates,
-        groups,
-        blob[: offsets[kept]],
-        offsets[: kept + 1],
-        lines[:kept],
-        kept_bounds,
-        cut_starts[:cut],
-        cut_ends[:cut],
-        cut_bounds[: kept + 1],
-    )
+    offsets, cut_bounds = offsets[: kept + 1], cut_bounds[: kept + 1]
+    blob, lines = blob[: offsets[kept]], lines[:kept]
+    cuts = cut_bounds[kept]
+    cited = cut_starts[:cuts], cut_ends[:cuts]
+    return Cleaned(fates, groups, blob, offsets, lines, kept_bounds, cited[0], cited[1], cut_bounds)
