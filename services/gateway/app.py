@@ -6,7 +6,17 @@ from importlib.metadata import version
 
 from fastapi import FastAPI
 
-from services.gateway import batches, documents, problems, queues, recipes, runs, uploads
+from services.gateway import (
+    batches,
+    documents,
+    preview,
+    problems,
+    queues,
+    recipes,
+    runs,
+    signals,
+    uploads,
+)
 from services.gateway.problems import Problem
 from services.gateway.state import open_gateway
 from shared.settings import settings
@@ -41,6 +51,6 @@ def create_app() -> FastAPI:
         responses=PROBLEMS,  # type: ignore[arg-type]
     )
     problems.install(app)
-    for module in (batches, documents, queues, recipes, runs, uploads):
+    for module in (batches, documents, preview, queues, recipes, runs, signals, uploads):
         app.include_router(module.router)
     return app

@@ -9,8 +9,9 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Response
 
+from services.gateway.alarms import alarms
 from services.gateway.catalog import BatchView
-from services.gateway.conductor import batch_state
+from services.gateway.conductor import FINAL_STATES, batch_state
 from services.gateway.models import BatchRequest, GatewayDep, Page, PagingDep, page_of
 from services.gateway.state import Gateway
 from shared.errors import ConflictError, NotFoundError, UsageError
@@ -185,6 +186,7 @@ def describe(gw: Gateway, view: BatchView) -> dict[str, Any]:
         "progress": {"tasks": tasks, "done": done, "fraction": round(done / tasks, 4)},
         "eta_seconds": _eta(batch, done, tasks, state),
         "funnel": view.funnel.to_dict(view.pipeline),
+        "alarms": alarms(view.pipeline, view.funnel.stages, ended=state in FINAL_STATES),
         "failures": gw.catalog.failures(batch.id),
         "datasets": [
             d for d in view.pipeline.datasets if gw.store.exists(f"datasets/{d}/manifest.json")
@@ -194,7 +196,7 @@ def describe(gw: Gateway, view: BatchView) -> dict[str, Any]:
 
 def _eta(batch: Batch, done: int, tasks: int, state: str) -> float | None:
     """Time left if tasks go on ending as fast as since the submission; None where unknown."""
-    if state in ("finished", "failed", "cancelled"):
+    if state in FINAL_STATES:
         return 0.0
     elapsed = time.time() - batch.created.timestamp()
     return round(elapsed / done * (tasks - done), 1) if done else None

@@ -3,7 +3,6 @@
 Exit codes: 0 done, 1 the batch failed or the cluster broke, 2 wrong input, 3 no answer.
 """
 
-import json
 import os
 import sys
 import time
@@ -16,9 +15,19 @@ import typer
 import yaml
 from rich.console import Console
 
-from services.gateway import render
+from services.gateway import cli_signals, render
 from services.gateway.client import Client
 from services.gateway.cluster import Cluster
+from services.gateway.options import (
+    DEFAULT_URL,
+    Json,
+    RecipeOption,
+    Sources,
+    StoreOption,
+    Url,
+    Workers,
+    print_json,
+)
 from shared.errors import CorpusmillError, TransientError, UsageError
 from shared.recipe import (
     absolute_resources,
@@ -40,9 +49,9 @@ trace_app = typer.Typer(
 )
 app.add_typer(recipe_app, name="recipe")
 app.add_typer(trace_app, name="trace")
+app.add_typer(cli_signals.app)
 
 console = Console(stderr=True)
-DEFAULT_URL = "http://127.0.0.1:8000"
 
 
 class Exit(IntEnum):
@@ -52,16 +61,6 @@ class Exit(IntEnum):
     FAILED = 1
     USAGE = 2
     NO_ANSWER = 3
-
-
-Json = Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")]
-Url = Annotated[str, typer.Option("--url", envvar="CORPUSMILL_URL", help="The gateway's address.")]
-StoreOption = Annotated[
-    str, typer.Option("--store", envvar="CORPUSMILL_STORE", help="Folder or s3://bucket/prefix.")
-]
-RecipeOption = Annotated[str, typer.Option("--recipe", help="A recipe's name, or a YAML file.")]
-Workers = Annotated[int, typer.Option(help="Worker processes; 0: one a core.")]
-Sources = Annotated[list[str], typer.Argument(help="Archives: files or URIs.")]
 
 
 def main() -> None:
@@ -80,11 +79,6 @@ def main() -> None:
         sys.exit(Exit.FAILED)
     except KeyboardInterrupt:
         sys.exit(130)
-
-
-def print_json(value: Any) -> None:
-    """Machine-readable output."""
-    typer.echo(json.dumps(value, indent=2, ensure_ascii=False))
 
 
 def recipe_argument(name: str) -> str | dict[str, Any]:
@@ -194,16 +188,16 @@ def status(
     as_json: Json = False,
 ) -> None:
     """Show a batch's state and funnel, or all batches and queues."""
-    client = Client(url)
-    if batch is None:
-        answer: Any = {
+    with Client(url) as client:
+        if batch is not None:
+            answer = client.get(f"/v1/batches/{batch}")
+            print_json(answer) if as_json else render.funnel(answer, Console())
+            return
+        answer = {
             "batches": list(client.pages("/v1/batches")),
             "queues": client.get("/v1/queues")["items"],
         }
-        print_json(answer) if as_json else render.overview(answer, Console())
-        return
-    answer = client.get(f"/v1/batches/{batch}")
-    print_json(answer) if as_json else render.funnel(answer, Console())
+    print_json(answer) if as_json else render.overview(answer, Console())
 
 
 @app.command()

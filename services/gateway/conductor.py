@@ -25,6 +25,7 @@ from shared.settings import Settings
 log = logging.getLogger(__name__)
 
 LEASE_NAME = "conductor"
+FINAL_STATES = ("finished", "failed", "cancelled")
 #: A message that has left the queue and has no lease yet is on its way to a worker's process.
 GRACE_SECONDS = 3.0
 

@@ -47,7 +47,7 @@ def run_demo(store: str, workers: int, *, as_json: bool) -> int:
     render.life(dropped, out)
     out.print(f"\n{time.monotonic() - started:.0f} s in all; nothing is left running", style="dim")
     if as_json:
-        from services.gateway.cli import print_json
+        from services.gateway.options import print_json
 
         print_json({"batch": done, "dataset": dataset, "run": run, "dropped_page": dropped})
     return 0 if run["state"] == "finished" else 1

@@ -11,6 +11,8 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector, CollectorRegistry
 
+from services.gateway.alarms import alarms
+from services.gateway.conductor import FINAL_STATES, batch_state
 from services.gateway.models import GatewayDep
 from services.gateway.problems import problem
 from services.gateway.state import Gateway
@@ -18,6 +20,8 @@ from shared import worker
 from shared.errors import CorpusmillError, TransientError
 
 router = APIRouter(tags=["cluster"])
+#: Ended batches whose alarms are still told.
+RECENT_BATCHES = 10
 COUNTERS = ("done", "failed", "retried", "careful", "documents", "milliseconds")
 
 
@@ -112,11 +116,28 @@ class GatewayCollector(Collector):
             for service in worker.SERVICES:
                 counter.add_metric([service], self._gw.leases.counts(service).get(name, 0))
             yield counter
+        yield self._alarms()
         lag = GaugeMetricFamily(
             "corpusmill_conductor_last_look_timestamp_seconds", "When this conductor last looked"
         )
         lag.add_metric([], self._gw.conductor.last_look)
         yield lag
+
+    def _alarms(self) -> Metric:
+        """Alarms of the batches that go on, and of the newest."""
+        gauge = GaugeMetricFamily(
+            "corpusmill_rule_alarm",
+            "Share that a rule drops of the documents that enter it: nothing, or most",
+            labels=["batch", "rule", "kind"],
+        )
+        catalog = self._gw.catalog
+        for batch in sorted({*catalog.active(), *catalog.ids()[-RECENT_BATCHES:]}):
+            view = catalog.view(batch)
+            catalog.refresh(view)
+            ended = batch_state(catalog, view) in FINAL_STATES
+            for alarm in alarms(view.pipeline, view.funnel.stages, ended=ended):
+                gauge.add_metric([batch, alarm["rule"], alarm["kind"]], alarm["share"])
+        return gauge
 
 
 @router.get("/metrics", include_in_schema=False)

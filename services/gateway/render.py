@@ -10,6 +10,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from rich.table import Table
 
 from services.gateway.client import Client
+from services.gateway.render_signals import alarms
 
 POLL_SECONDS = 0.5
 FINAL = ("finished", "failed", "cancelled")
@@ -66,6 +67,7 @@ def funnel(batch: dict[str, Any], console: Console) -> None:
     if published:
         rates = ", ".join(f"{k.replace('_', ' ')} {100 * v:.4g} %" for k, v in published.items())
         console.print(f"published, in % of raw: {rates}", highlight=False)
+    alarms(batch.get("alarms", []), console)
     for failure in batch.get("failures", []):
         why = escape(f"{failure['task']}: {failure['error']}")
         console.print(f"[red]failed task[/red] {why}", highlight=False)
