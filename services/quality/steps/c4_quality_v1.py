@@ -200,7 +200,7 @@ def _sentences(cleaned: "Cleaned", convention: Literal["marks", "spacy"]) -> npt
         lines = pa.LargeStringArray.from_buffers(
             len(cleaned.lines), pa.py_buffer(cleaned.offsets), pa.py_buffer(cleaned.data)
         )
-        return Segmented(pa.chunked_array([lines])).spans("sentences:spacy").counts
+        return Segmented(pa.chunked_array([lines])).sentences("spacy").counts
     from services.quality.kernels.sentences import count_marked_sentences
     from shared.text import characters
 
