@@ -48,6 +48,9 @@ class UrlFilterParams(Params):
     hard_words: Resource | None = None
     #: Words of which two different ones count, as whole words.
     soft_words: Resource | None = None
+    #: One folder for all: categories, `domains`, `urls`, and `strict_words.txt`, `hard_words.txt`,
+    #: `soft_words.txt` for the lists of words that are not named above.
+    bundle: Resource | None = None
     #: Sources to leave out, always by the standard convention.
     curated: Resource | None = Resource(uri=CURATED)
 
@@ -96,6 +99,9 @@ def _blocked(urls: "Urls", params: UrlFilterParams) -> dict[str, pa.Array]:
 
     parse = blocklist_parser(params.convention, params.categories)
     lists = [load(resource, parse) for resource in params.blocklists]
+    if params.bundle is not None:
+        parse = blocklist_parser(params.convention, params.categories, may_lack=True)
+        lists.append(load(params.bundle, parse))
     matches = Matches(urls, lists, params.convention)
     return {
         "blocklisted": pa.array(matches.found),
@@ -108,7 +114,8 @@ def _names(
     matches: "Matches", lists: list["Blocklist"], params: UrlFilterParams
 ) -> list[str | None]:
     """What names each URL: a category, or the file name of a list that has none."""
-    own = [_ENDINGS.sub("", r.uri).rpartition("/")[2] or r.uri for r in params.blocklists]
+    resources = [*params.blocklists, *([params.bundle] if params.bundle else [])]
+    own = [_ENDINGS.sub("", r.uri).rpartition("/")[2] or r.uri for r in resources]
     return [
         None if source < 0 else lists[source].names[label] or own[source]
         for source, label in zip(matches.source.tolist(), matches.label.tolist(), strict=True)
@@ -121,19 +128,21 @@ def _words(urls: "Urls", params: UrlFilterParams) -> dict[str, pa.Array]:
     from services.extraction.urls.keys import spans
 
     convention = params.convention
-    counts = {name: pa.array([0] * len(urls.urls), pa.int64()) for name in _WORD_LISTS}
-    if params.strict_words is not None:
-        automaton = load(params.strict_words, strict_words_parser(convention))
+    resources: dict[str, Resource | None] = {
+        name: getattr(params, name) or params.bundle for name in _WORD_LISTS
+    }
+    counts = dict.fromkeys(_WORD_LISTS, pa.array([0] * len(urls.urls), pa.int64()))
+    if (resource := resources.pop("strict_words")) is not None:
+        automaton = load(resource, strict_words_parser(convention))
         text = words.part_texts(urls.urls, convention)
         counts["strict_words"] = pa.array(automaton.count(*spans(text)))
-    if params.hard_words is None and params.soft_words is None:
+    if not any(resources.values()):
         return counts
     text = words.word_texts(urls.urls, convention)
     tokens = words.Tokens.of(*spans(text), words.whole_word_bytes(convention))
-    for name in ("hard_words", "soft_words"):
-        resource: Resource | None = getattr(params, name)
+    for name, resource in resources.items():
         if resource is not None:
-            whole = load(resource, words.whole_words_parser(convention))
+            whole = load(resource, words.whole_words_parser(convention, name))
             counts[name] = pa.array(whole.count(tokens))
     return counts
 

@@ -48,7 +48,8 @@ def strict_words_parser(convention: Convention) -> Callable[[Path], Automaton]:
     """The function that reads a list of strict words."""
 
     def parse(path: Path) -> Automaton:
-        return build([w.encode() for w in read_words(path, convention)], part_bytes(convention))
+        words = read_words(path, convention, "strict_words")
+        return build([word.encode() for word in words], part_bytes(convention))
 
     return parse
 

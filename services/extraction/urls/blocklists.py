@@ -19,11 +19,10 @@ from pathlib import Path
 from typing import IO, Final, Literal, cast
 
 import numpy as np
-import numpy.typing as npt
 
 from services.extraction.urls.entries import have_slash, lower, simplify_entries, split_entries
 from services.extraction.urls.hosts import canonical, split
-from services.extraction.urls.keys import Table, hash_keys, hash_strings
+from services.extraction.urls.keys import Collector, Table, hash_keys, hash_strings
 from shared.errors import UsageError
 
 #: What an entry blocks, and in which letters. `standard`: a domain and all below it, a URL and all
@@ -36,7 +35,6 @@ _BLOCK: Final = 1 << 22
 #: Names of a category's files.
 _DOMAINS: Final = "domains"
 _URLS: Final = "urls"
-_UInt64 = npt.NDArray[np.uint64]
 
 
 @dataclass(frozen=True)
@@ -50,11 +48,12 @@ class Blocklist:
 
 @cache
 def blocklist_parser(
-    convention: Convention, categories: tuple[str, ...]
+    convention: Convention, categories: tuple[str, ...], *, may_lack: bool = False
 ) -> Callable[[Path], Blocklist]:
     """The function that reads a list; the same one for the same arguments, as `load` wants it.
 
-    It raises UsageError where the list has categories, and none of the wanted.
+    It raises UsageError where the list has categories, and none of the wanted; with `may_lack` only
+    where it has some.
     """
 
     def parse(path: Path) -> Blocklist:
@@ -65,7 +64,7 @@ def blocklist_parser(
             found.add(category)
             if category in names:
                 reader.read(file, kind, names.index(category))
-        if not found & set(names):
+        if not found & set(names) and not (may_lack and not found):
             has = ", ".join(sorted(found)) or "no file named domains or urls"
             raise UsageError(f"the list has none of the categories; it has {has}", "categories")
         return Blocklist(reader.domains.table(), reader.urls.table(), names)
@@ -91,35 +90,12 @@ def _files(path: Path) -> Iterator[tuple[str, str, IO[bytes]]]:
 
 
 @dataclass
-class _Keys:
-    """Hashes and labels of entries, block by block."""
-
-    first: list[_UInt64] = field(default_factory=list)
-    second: list[_UInt64] = field(default_factory=list)
-    labels: list[npt.NDArray[np.uint16]] = field(default_factory=list)
-
-    def add(self, first: _UInt64, second: _UInt64, label: int) -> None:
-        self.first.append(first)
-        self.second.append(second)
-        self.labels.append(np.full(len(first), label, np.uint16))
-
-    def table(self) -> Table:
-        """The table of all keys; what was collected is let go."""
-        empty = np.zeros(0, np.uint64)
-        first = np.concatenate((empty, *self.first))
-        second = np.concatenate((empty, *self.second))
-        labels = np.concatenate((empty.astype(np.uint16), *self.labels))
-        self.first, self.second, self.labels = [], [], []
-        return Table.of(first, second, labels)
-
-
-@dataclass
 class _Reader:
     """Reads files of entries, in whole lines, a block at a time."""
 
     convention: Convention
-    domains: _Keys = field(default_factory=_Keys)
-    urls: _Keys = field(default_factory=_Keys)
+    domains: Collector = field(default_factory=Collector)
+    urls: Collector = field(default_factory=Collector)
 
     def read(self, file: IO[bytes], kind: str, label: int) -> None:
         rest = b""
@@ -148,7 +124,7 @@ class _Reader:
             first[places], second[places] = hash_strings(keys)
         some = first != 0  # the hash of ""
         for keys_of, chosen in ((self.domains, some & ~is_url), (self.urls, some & is_url)):
-            keys_of.add(first[chosen], second[chosen], label)
+            keys_of.add((first[chosen], second[chosen]), label)
 
 
 def _text(entry: bytes | bytearray) -> str:

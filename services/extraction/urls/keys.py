@@ -3,8 +3,7 @@
 A string is known by two polynomial hashes modulo 2^61 - 1 over different bases, 122 bits: for n
 strings in a table and q looked up, all of at most L bytes, the chance of any false match is below
 n q L^2 / 2^122 (5 million entries, 10^12 URLs of 100 bytes: 1e-14), so a match is a match. There
-are no false misses. An entry takes 17 bytes (18 with more than 256 labels), sorted by the first
-hash.
+are no false misses. An entry takes 17 bytes, sorted by the first hash.
 """
 
 from collections.abc import Sequence
@@ -38,19 +37,6 @@ class Table:
     second: UInt64Array
     labels: Labels
 
-    @classmethod
-    def of(cls, first: UInt64Array, second: UInt64Array, labels: Labels) -> "Table":
-        """A table of keys that may repeat: the smallest label counts."""
-        order = np.argsort(first, kind="stable")
-        first, second, labels = first[order], second[order], labels[order]
-        del order
-        new = np.ones(len(first), np.bool_)
-        new[1:] = (first[1:] != first[:-1]) | (second[1:] != second[:-1])
-        if len(first) and not new.all():
-            labels = np.minimum.reduceat(labels, np.flatnonzero(new))
-            first, second = first[new], second[new]
-        return cls(first, second, labels)
-
     @property
     def nbytes(self) -> int:
         """Memory of the entries."""
@@ -74,6 +60,43 @@ def hash_strings(strings: Sequence[str]) -> Hashes:
     """Both hashes of each string."""
     first, second = hash_keys(*spans(strings))
     return first, second
+
+
+class Collector:
+    """Keys on their way into a table.
+
+    Its arrays grow in place, and are sorted one by one: 33 bytes an entry at the most.
+    """
+
+    def __init__(self, labels: npt.DTypeLike = np.uint8) -> None:
+        self._size = 0
+        self._first, self._second = np.empty(64, np.uint64), np.empty(64, np.uint64)
+        self._labels: Labels = np.empty(64, labels)
+
+    def add(self, hashes: Hashes, labels: Labels | int) -> None:
+        """Add keys, and the label of each or of all."""
+        start, self._size = self._size, self._size + len(hashes[0])
+        if self._size > len(self._first):
+            for array in (self._first, self._second, self._labels):
+                # In place (mremap): nobody else holds these arrays.
+                array.resize(self._size + self._size // 4, refcheck=False)
+        self._first[start : self._size], self._second[start : self._size] = hashes
+        self._labels[start : self._size] = labels
+
+    def table(self) -> Table:
+        """The table of the keys; of a key that was added twice the smallest label counts."""
+        size, self._size = self._size, 0
+        order = np.argsort(self._first[:size])
+        first = self._first = self._first[order]
+        second = self._second = self._second[order]
+        labels = self._labels = self._labels[order]
+        del order
+        new = np.ones(size, np.bool_)
+        new[1:] = (first[1:] != first[:-1]) | (second[1:] != second[:-1])
+        if not new.all():
+            labels = np.minimum.reduceat(labels, np.flatnonzero(new))
+            first, second = first[new], second[new]
+        return Table(first, second, labels)
 
 
 @njit(cache=True, nogil=True)

@@ -6,6 +6,7 @@ Whole words are runs of the convention's word bytes, hashed and looked up. Parts
 
 import gzip
 import re
+import tarfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -20,6 +21,7 @@ from services.extraction.urls.blocklists import Convention
 from services.extraction.urls.keys import (
     ABSENT,
     Bytes,
+    Collector,
     Int64Array,
     Table,
     UInt64Array,
@@ -78,9 +80,12 @@ def _alphanumeric(*, fold: bool) -> Int16Array:
     return table
 
 
-def read_words(path: Path, convention: Convention) -> list[str]:
-    """The distinct words of a list, a line each; lines that start with `#` are comments."""
-    raw = path.read_bytes()
+def read_words(path: Path, convention: Convention, name: str) -> list[str]:
+    """The distinct words of a list, a line each; lines that start with `#` are comments.
+
+    Of a bundle the file `<name>.txt`, no words where it has none.
+    """
+    raw = _bundled(path, f"{name}.txt") if tarfile.is_tarfile(path) else path.read_bytes()
     text = (gzip.decompress(raw) if raw[:2] == b"\x1f\x8b" else raw).decode()
     lines = [line for line in text.split("\n") if not line.startswith("#")]
     if convention == "dclm":
@@ -88,6 +93,14 @@ def read_words(path: Path, convention: Convention) -> list[str]:
     else:
         words = [_NOT_ALPHANUMERIC.sub("", line).lower() for line in lines]
     return sorted({word for word in words if word})
+
+
+def _bundled(path: Path, name: str) -> bytes:
+    with tarfile.open(path) as tar:
+        for member in tar:
+            if Path(member.name).name == name and (file := tar.extractfile(member)) is not None:
+                return file.read()
+    return b""
 
 
 @dataclass(frozen=True)
@@ -118,15 +131,14 @@ class Tokens:
 
 
 @cache
-def whole_words_parser(convention: Convention) -> Callable[[Path], WholeWords]:
-    """The function that reads a list of hard or soft words."""
+def whole_words_parser(convention: Convention, name: str) -> Callable[[Path], WholeWords]:
+    """The function that reads a list of hard or soft words, called `name` in a bundle."""
 
     def parse(path: Path) -> WholeWords:
-        words = read_words(path, convention)
-        first, second = hash_strings(words)
-        return WholeWords(
-            Table.of(first, second, np.arange(len(words), dtype=np.int32)), len(words)
-        )
+        words = read_words(path, convention, name)
+        collector = Collector(np.int32)
+        collector.add(hash_strings(words), np.arange(len(words), dtype=np.int32))
+        return WholeWords(collector.table(), len(words))
 
     return parse
 
