@@ -14,6 +14,8 @@ that its L inputs have L targets, and a shard's last L tokens at most are never 
 from typing import Any, Literal
 
 import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict, Field
 
 from shared.errors import NotFoundError
@@ -138,3 +140,20 @@ def read_manifest(store: Store, dataset: str) -> DatasetManifest:
     except NotFoundError as error:
         raise NotFoundError(f"no dataset {dataset!r}", field="dataset") from error
     return DatasetManifest.model_validate_json(raw)
+
+
+def read_index(store: Store, manifest: DatasetManifest, shard: int) -> pa.Table:
+    """Documents of a token shard with their spans: `document`, `start`, `end`."""
+    data = store.get(f"datasets/{manifest.id}/{manifest.shards[shard].index_file}")
+    columns = ["document", "start", "end"]
+    return pq.read_table(pa.BufferReader(data), columns=columns, use_threads=False)
+
+
+def find_document(store: Store, manifest: DatasetManifest, document: str) -> tuple[int, int, int]:
+    """Token shard and span of a document; NotFoundError where the dataset lacks it."""
+    for shard in range(len(manifest.shards)):
+        index = read_index(store, manifest, shard)
+        rows = index.filter(pc.equal(index["document"], document)).to_pylist()
+        if rows:
+            return shard, rows[0]["start"], rows[0]["end"]
+    raise NotFoundError(f"dataset {manifest.id} has no document {document!r}", field="document")

@@ -19,12 +19,9 @@ from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from shared.dataset import DatasetManifest, read_manifest
+from shared.dataset import find_document, read_index, read_manifest
 from shared.errors import ConflictError, NotFoundError, UsageError
 from shared.store import Store, to_json
 
@@ -246,7 +243,9 @@ def documents_of_step(store: Store, run: str, step: int) -> list[dict[str, Any]]
     manifest = read_manifest(store, spec.dataset)
     length = manifest.sequence_length
     (batch,) = RecordedOrder(store, run).steps(step, step)
-    spans = {int(shard): _index(store, manifest, int(shard)) for shard in np.unique(batch[:, 0])}
+    spans = {
+        int(shard): read_index(store, manifest, int(shard)) for shard in np.unique(batch[:, 0])
+    }
     seen: list[dict[str, Any]] = []
     for position, (shard, sequence) in enumerate(batch.tolist()):
         low, high = sequence * length, sequence * length + length + 1
@@ -270,7 +269,7 @@ def steps_of_document(store: Store, run: str, document: str) -> list[dict[str, A
     tokens lie in no sequence that the run reaches. NotFoundError where the dataset lacks it.
     """
     manifest = read_manifest(store, read_spec(store, run).dataset)
-    shard, start, end = _find(store, manifest, document)
+    shard, start, end = find_document(store, manifest, document)
     length = manifest.sequence_length
     # Sequence i sees tokens i L to i L + L, both included.
     low, high = max(0, -(-(start - length) // length)), (end - 1) // length
@@ -283,18 +282,3 @@ def steps_of_document(store: Store, run: str, document: str) -> list[dict[str, A
             place = {"step": first + step, "position": position, "token_shard": shard}
             seen.append(place | {"sequence": begin // length} | where)
     return seen
-
-
-def _index(store: Store, manifest: DatasetManifest, shard: int) -> pa.Table:
-    data = store.get(f"datasets/{manifest.id}/{manifest.shards[shard].index_file}")
-    return pq.read_table(io.BytesIO(data), columns=["document", "start", "end"])
-
-
-def _find(store: Store, manifest: DatasetManifest, document: str) -> tuple[int, int, int]:
-    """Token shard and span of a document."""
-    for shard in range(len(manifest.shards)):
-        index = _index(store, manifest, shard)
-        (row,) = index.filter(pc.equal(index["document"], document)).to_pylist() or [None]
-        if row is not None:
-            return shard, row["start"], row["end"]
-    raise NotFoundError(f"dataset {manifest.id} has no document {document!r}", field="document")

@@ -2,12 +2,8 @@
 
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
-
 from services.gateway.catalog import Catalog
-from shared.dataset import DatasetManifest, read_manifest
+from shared.dataset import find_document, read_manifest
 from shared.errors import NotFoundError
 from shared.stages import Pipeline
 from shared.store import Store
@@ -19,27 +15,15 @@ def spans_of_document(store: Store, pipeline: Pipeline, document: str) -> list[d
     for dataset in pipeline.datasets:
         try:
             manifest = read_manifest(store, dataset)
-        except NotFoundError:  # not exported yet
-            continue
-        spans += [
-            {"dataset": dataset, **span} for span in _spans(store, manifest, dataset, document)
-        ]
+            shard, start, end = find_document(store, manifest, document)
+        except NotFoundError as error:
+            if error.field is None:  # an object of the dataset is gone
+                raise
+            continue  # dropped before the export, or not exported yet
+        file = manifest.shards[shard].tokens_file
+        place = {"dataset": dataset, "token_shard": shard, "file": file}
+        spans.append(place | {"start": start, "end": end})
     return spans
-
-
-def _spans(
-    store: Store, manifest: DatasetManifest, dataset: str, document: str
-) -> list[dict[str, Any]]:
-    for position, shard in enumerate(manifest.shards):
-        data = store.get(f"datasets/{dataset}/{shard.index_file}")
-        index = pq.read_table(pa.BufferReader(data), use_threads=False)
-        found = index.filter(pc.equal(index.column("document"), document))
-        if found.num_rows:
-            return [
-                {"token_shard": position, "file": shard.tokens_file, **row}
-                for row in found.select(["start", "end"]).to_pylist()
-            ]
-    return []
 
 
 def batch_of_dataset(catalog: Catalog, dataset: str) -> Pipeline:
