@@ -1,4 +1,4 @@
-"""The main text of a page by one of three engines, and the clean-up that all texts get.
+"""The main text of a page by one of several engines, and the clean-up that all texts get.
 
 trafilatura is the engine of RefinedWeb and FineWeb (specs, sections 1.2 and 10.1), resiliparse the
 one of DCLM (section 12), about ten times as fast, jusText the one of The Pile (8.2).
@@ -16,7 +16,7 @@ from services.extraction.engines.justext import JustextParams
 from services.extraction.page import Page
 from shared.step import Params
 
-Engine = Literal["trafilatura", "resiliparse", "justext"]
+Engine = Literal["trafilatura", "resiliparse", "justext", "plain_text"]
 
 #: C0 and C1 controls but newline and tab (specs, section 15.3), and lone surrogates, which pages
 #: write as character references and UTF-8 cannot hold.
@@ -27,7 +27,8 @@ _NEWLINES: Final = re.compile("\r\n?")
 class MainTextParams(Params):
     """Which engine, and how strict. Parameters of the engines that are not chosen do nothing."""
 
-    #: "trafilatura" (RefinedWeb, FineWeb), "resiliparse" (DCLM) or "justext" (The Pile).
+    #: "trafilatura" (RefinedWeb, FineWeb), "resiliparse" (DCLM), "justext" (The Pile), or
+    #: "plain_text": all text of the page by resiliparse, as WET has it (CCNet, C4).
     engine: Engine = "trafilatura"
     #: trafilatura: less text, more surely main (FineWeb).
     favor_precision: bool = False
@@ -43,6 +44,8 @@ def page_text(page: Page, params: MainTextParams) -> str:
         text = _trafilatura(page.text, favor_precision=params.favor_precision)
     elif params.engine == "resiliparse":
         text = resiliparse.main_text(page.text)
+    elif params.engine == "plain_text":
+        text = resiliparse.all_text(page.text)
     else:
         text = justext.main_text(page.text, params.justext)
     return clean(text)
