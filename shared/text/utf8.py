@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
+from shared.text.compiled import leaf
 from shared.text.hashing import append
 
 Int64Array = npt.NDArray[np.int64]
@@ -16,7 +17,7 @@ Bytes = npt.NDArray[np.uint8]
 Flags = npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
 
 
-@njit(cache=True, nogil=True)
+@leaf
 def decode(data: Bytes, at: int, end: int) -> tuple[np.int64, int]:
     """The code point at a byte, and its bytes; never reads beyond `end`."""
     first = np.int64(data[at])
@@ -32,7 +33,7 @@ def decode(data: Bytes, at: int, end: int) -> tuple[np.int64, int]:
     return (first & 0x07) << 18 | second << 12 | third << 6 | fourth, 4
 
 
-@njit(cache=True, nogil=True)
+@leaf
 def flags_at(data: Bytes, at: int, end: int, flags: Flags) -> tuple[np.int64, int]:
     """The flags of the character at a byte, and its bytes; no flags beyond the text's end."""
     if at >= end:

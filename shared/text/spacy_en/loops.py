@@ -3,20 +3,25 @@
 import numpy as np
 from numba import njit
 
+from shared.text.compiled import leaf
 from shared.text.spacy_en.affixes import Flags
 from shared.text.spacy_en.chunks import put_chunk, put_special
 from shared.text.spacy_en.matcher import apply_special_cases, changes_within, follows
 from shared.text.spacy_en.strings import Bytes, Int64Array, find
-from shared.text.spacy_en.tables import ACTIVE, PUNCTUATION, SENTENCE_END, SPACE, Tables
+from shared.text.spacy_en.tables import ACTIVE, PUNCTUATION, SENTENCE_END, SPACE, SPECIALS, Tables
 from shared.text.utf8 import flags_at
 
 
-@njit(cache=True, nogil=True)
+@leaf
 def chunk_end(data: Bytes, at: int, stop: int, flags: Flags) -> tuple[int, int]:
     """The next white space, or the text's end; all classes of the characters before it."""
     kinds = 0
     while at < stop:
-        kind, size = flags_at(data, at, stop, flags)
+        byte = data[at]
+        if byte < 0x80:
+            kind, size = np.int64(flags[byte]), 1
+        else:
+            kind, size = flags_at(data, at, stop, flags)
         if kind & SPACE:
             break
         kinds |= int(kind)
@@ -35,34 +40,35 @@ def spacy_words(
     bounds: Int64Array,
 ) -> int:
     """Tokens of spaCy that are not white space. Tokens may touch: a place a byte is enough."""
-    count = 0
+    flags, memory = tables
+    specials, count = memory[SPECIALS], 0
     for row in range(len(begins)):
         bounds[row] = count
         at, stop, again = begins[row], stops[row], False
         while at < stop:
-            end, kinds = chunk_end(data, at, stop, tables.flags)
+            end, kinds = chunk_end(data, at, stop, flags)
             if end == at:
-                at += flags_at(data, at, stop, tables.flags)[1]
+                at += flags_at(data, at, stop, flags)[1]
                 continue
             if kinds & ACTIVE:
                 first = count
-                count = put_chunk(data, at, end, tables, starts, ends, count)
-                again |= changes_within(data, starts, ends, first, count, tables)
+                count = put_chunk(data, at, end, flags, memory, starts, ends, count)
+                again |= changes_within(data, starts, ends, first, count, memory)
             else:
-                special = find(data, at, end, tables.specials)
+                special = find(data, at, end, memory, specials)
                 if special >= 0:
-                    count = put_special(at, special, tables, starts, ends, count)
+                    count = put_special(at, special, memory, starts, ends, count)
                 else:
                     starts[count], ends[count] = at, end
                     count += 1
             at = end
         if again:
-            count = apply_special_cases(data, starts, ends, bounds[row], count, tables)
+            count = apply_special_cases(data, starts, ends, bounds[row], count, memory)
     bounds[len(begins)] = count
     return count
 
 
-@njit(cache=True, nogil=True)
+@leaf
 def is_punctuation(data: Bytes, at: int, end: int, flags: Flags) -> bool:
     """Whether all characters are."""
     while at < end:

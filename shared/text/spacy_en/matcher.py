@@ -9,54 +9,71 @@ but keeps shorter ones that overlap it from being taken.
 import numpy as np
 from numba import njit
 
+from shared.text.compiled import leaf
 from shared.text.spacy_en.chunks import put_special
-from shared.text.spacy_en.strings import Bytes, Int64Array, find
-from shared.text.spacy_en.tables import Tables
+from shared.text.spacy_en.strings import Bytes, Int64Array, Memory, find
+from shared.text.spacy_en.tables import CHANGES, FOUND, SPECIALS, STEPS, TOKEN_COUNT, TOKENS
 
 #: Tokens of a pattern are fewer: lengths are bits of a word.
 _BITS = 63
 
 
-@njit(cache=True, nogil=True)
+@leaf
+def next_state(state: int, token: int | np.int64, memory: Memory) -> int:
+    """Where a token leads, or -1: a binary search of the steps."""
+    size = memory[memory[STEPS]]
+    first = memory[STEPS] + 1
+    key = state * memory[TOKEN_COUNT] + token
+    low, high = 0, size
+    while low < high:
+        middle = (low + high) // 2
+        if memory[first + middle] < key:
+            low = middle + 1
+        else:
+            high = middle
+    return int(memory[first + size + low]) if low < size and memory[first + low] == key else -1
+
+
+@leaf
 def changes_within(
-    data: Bytes, starts: Int64Array, ends: Int64Array, first: int, count: int, tables: Tables
+    data: Bytes, starts: Int64Array, ends: Int64Array, first: int, count: int, memory: Memory
 ) -> bool:
     """Whether some row of a chunk's tokens, without spaces, has to be cut otherwise."""
     for i in range(first, count - 1):
-        state = np.int64(0)
+        state = 0
         for j in range(i, count):
-            token = find(data, starts[j], ends[j], tables.tokens)
+            token = find(data, starts[j], ends[j], memory, memory[TOKENS])
             if token < 0:
                 break
-            state = np.int64(tables.steps[state, token])
+            state = next_state(state, token, memory)
             if state < 0:
                 break
-            if tables.changes[state]:
+            if memory[memory[CHANGES] + state]:
                 return True
     return False
 
 
-@njit(cache=True, nogil=True)
+@leaf
 def follows(data: Bytes, end: int, start: int) -> bool:
     """Whether there is nothing or one space between two tokens: more is a token of its own."""
     return start == end or (start == end + 1 and data[end] == ord(" "))
 
 
 @njit(cache=True, nogil=True)
-def match_lengths(data: Bytes, starts: Int64Array, ends: Int64Array, tables: Tables) -> Int64Array:
+def match_lengths(data: Bytes, starts: Int64Array, ends: Int64Array, memory: Memory) -> Int64Array:
     """For each token, bit n: n tokens from there are a pattern."""
     ids = np.empty(len(starts), np.int64)
     for i in range(len(starts)):
-        ids[i] = find(data, starts[i], ends[i], tables.tokens)
+        ids[i] = find(data, starts[i], ends[i], memory, memory[TOKENS])
     lengths = np.zeros(len(starts), np.int64)
     for i in range(len(starts)):
-        state, j = np.int64(0), i
+        state, j = 0, i
         while j < len(starts) and ids[j] >= 0 and (j == i or follows(data, ends[j - 1], starts[j])):
-            state = np.int64(tables.steps[state, ids[j]])
+            state = next_state(state, ids[j], memory)
             if state < 0:
                 break
             j += 1
-            if tables.found[state] >= 0 and j - i < _BITS:
+            if memory[memory[FOUND] + state] >= 0 and j - i < _BITS:
                 lengths[i] |= 1 << (j - i)
     return lengths
 
@@ -83,11 +100,11 @@ def taken_lengths(
 
 @njit(cache=True, nogil=True)
 def apply_special_cases(
-    data: Bytes, starts: Int64Array, ends: Int64Array, first: int, count: int, tables: Tables
+    data: Bytes, starts: Int64Array, ends: Int64Array, first: int, count: int, memory: Memory
 ) -> int:
     """Cut the tokens of one text, from `first` on, as the final pass does; the new count."""
     old_starts, old_ends = starts[first:count].copy(), ends[first:count].copy()
-    lengths = match_lengths(data, old_starts, old_ends, tables)
+    lengths = match_lengths(data, old_starts, old_ends, memory)
     longest = 0
     while np.any(lengths >> (longest + 1)):
         longest += 1
@@ -96,8 +113,8 @@ def apply_special_cases(
     while i < len(taken):
         if taken[i]:
             end = old_ends[i + taken[i] - 1]
-            special = find(data, old_starts[i], end, tables.specials)
-            count = put_special(old_starts[i], special, tables, starts, ends, count)
+            special = find(data, old_starts[i], end, memory, memory[SPECIALS])
+            count = put_special(old_starts[i], special, memory, starts, ends, count)
             i += taken[i]
         else:
             starts[count], ends[count] = old_starts[i], old_ends[i]

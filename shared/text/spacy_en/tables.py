@@ -3,12 +3,12 @@
 import json
 from functools import cache
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from shared.text.spacy_en.strings import Int64Array, Strings, build_strings
+from shared.text.spacy_en.strings import Int64Array, Memory, string_set
 
 FILE: Final = Path(__file__).with_name("tables.json")
 
@@ -57,23 +57,29 @@ _FLAGS: Final = {
 }
 
 
+#: Where `Memory` says where the parts begin. Special cases: a set of strings; the pieces of case i
+#: end, from its start, at `memory[memory[pieces + i] : memory[pieces + i + 1]]` bytes.
+SPECIALS: Final = 0
+PIECES: Final = 1
+#: Units and currencies, split off after a digit: a set of strings.
+TAILS: Final = 2
+#: Tokens of the final matcher's patterns: a set of strings, and how many.
+TOKENS: Final = 3
+TOKEN_COUNT: Final = 4
+#: Its steps: their number, then `state * tokens + token` in order, then the next states.
+STEPS: Final = 5
+#: For each state the special case whose tokens lead to it, or -1; whether that is cut otherwise.
+FOUND: Final = 6
+CHANGES: Final = 7
+_HEADER: Final = 8
+
+
 class Tables(NamedTuple):
     """All that the loops read."""
 
     #: Classes of each code point; those beyond have none.
     flags: npt.NDArray[np.uint16]
-    #: Special cases; case i is cut after `piece_ends[piece_bounds[i]:piece_bounds[i + 1]]` bytes.
-    specials: Strings
-    piece_bounds: Int64Array
-    piece_ends: Int64Array
-    #: Units and currencies, split off after a digit.
-    tails: Strings
-    #: Tokens of the final matcher's patterns; `steps[state, token]` is the next state, or -1.
-    tokens: Strings
-    steps: npt.NDArray[np.int16]
-    #: The special case whose tokens lead to a state, or -1; whether it is cut otherwise.
-    found: Int64Array
-    changes: npt.NDArray[np.bool_]
+    memory: Memory
 
 
 @cache
@@ -81,16 +87,28 @@ def tables() -> Tables:
     """The tables, read once."""
     raw = json.loads(FILE.read_text())
     rules = [rule.split(" ") for rule in raw["specials"]]
-    ends = [np.cumsum([len(p.encode()) for p in rule]) for rule in rules]
     patterns = [pattern.split(" ") for pattern in raw["patterns"]]
-    return Tables(
-        _flags(raw["classes"]),
-        build_strings(["".join(rule) for rule in rules]),
-        np.concatenate(([0], np.cumsum([len(e) for e in ends]))).astype(np.int64),
-        np.concatenate(ends).astype(np.int64),
-        build_strings(raw["after_digit"]),
-        *_matcher(patterns, {"".join(rule): (i, rule) for i, rule in enumerate(rules)}),
-    )
+    words = sorted({token for pattern in patterns for token in pattern})
+    steps, found, changes = _matcher(patterns, words, rules)
+    parts = {
+        SPECIALS: string_set(["".join(rule) for rule in rules]),
+        TAILS: string_set(raw["after_digit"]),
+        TOKENS: string_set(words),
+        STEPS: steps,
+        FOUND: found,
+        CHANGES: changes,
+    }
+    header = np.zeros(_HEADER, np.int64)
+    header[TOKEN_COUNT] = len(words)
+    end = _HEADER
+    for name, part in parts.items():
+        header[name] = end
+        end += len(part)
+    header[PIECES] = end
+    ends = [np.cumsum([len(piece.encode()) for piece in rule]) for rule in rules]
+    bounds = end + len(rules) + 1 + np.cumsum([0, *(len(e) for e in ends)])
+    memory = np.concatenate([header, *parts.values(), bounds, *ends]).astype(np.int64)
+    return Tables(_flags(raw["classes"]), memory)
 
 
 def _flags(classes: dict[str, str]) -> npt.NDArray[np.uint16]:
@@ -105,21 +123,24 @@ def _flags(classes: dict[str, str]) -> npt.NDArray[np.uint16]:
     return table
 
 
-def _matcher(patterns: list[list[str]], rules: dict[str, tuple[int, list[str]]]) -> Any:
-    """The patterns as a tree: a state for each beginning of a pattern."""
-    words = sorted({token for pattern in patterns for token in pattern})
+def _matcher(
+    patterns: list[list[str]], words: list[str], rules: list[list[str]]
+) -> tuple[Int64Array, Int64Array, Int64Array]:
+    """The patterns as a tree, a state for each beginning of one: its steps, finds, changes."""
     ids = {token: i for i, token in enumerate(words)}
+    cases = {"".join(rule): i for i, rule in enumerate(rules)}
     states: dict[tuple[str, ...], int] = {(): 0}
     for pattern in patterns:
         for n in range(1, len(pattern) + 1):
             states.setdefault(tuple(pattern[:n]), len(states))
-    steps = np.full((len(states), len(words)), -1, np.int16)
-    for path, state in states.items():
-        if path:
-            steps[states[path[:-1]], ids[path[-1]]] = state
+    steps = sorted(
+        (states[path[:-1]] * len(words) + ids[path[-1]], state)
+        for path, state in states.items()
+        if path
+    )
     found = np.full(len(states), -1, np.int64)
-    changes = np.zeros(len(states), np.bool_)
+    changes = np.zeros(len(states), np.int64)
     for pattern in patterns:
-        state, (rule, pieces) = states[tuple(pattern)], rules["".join(pattern)]
-        found[state], changes[state] = rule, pieces != pattern
-    return build_strings(words), steps, found, changes
+        state, case = states[tuple(pattern)], cases["".join(pattern)]
+        found[state], changes[state] = case, rules[case] != pattern
+    return np.concatenate(([len(steps)], np.array(steps).T.ravel())), found, changes

@@ -6,8 +6,7 @@ The expression tries every way to cut a chunk; as a host holds neither "@" nor "
 enough to try one start after the scheme and one after each "@".
 """
 
-from numba import njit
-
+from shared.text.compiled import leaf
 from shared.text.spacy_en.affixes import COLON, HYPHEN, PLUS, SLASH, STOP, ZERO, Flags, is_digit
 from shared.text.spacy_en.strings import Bytes
 from shared.text.spacy_en.tables import DIGIT, LOWER, WORD
@@ -17,7 +16,7 @@ AT, QUESTION, NUMBER_SIGN, UNDERSCORE = ord("@"), ord("?"), ord("#"), ord("_")
 LONGEST_LABEL, LONGEST_TOP = 64, 63
 
 
-@njit(cache=True, nogil=True)
+@leaf
 def is_url(data: Bytes, start: int, end: int, flags: Flags) -> bool:
     """Whether the chunk `data[start:end]` is a URL, an address or a host with or without path."""
     if host_ends_well(data, start, end, flags):
@@ -39,7 +38,7 @@ def is_url(data: Bytes, start: int, end: int, flags: Flags) -> bool:
     return False
 
 
-@njit(cache=True, nogil=True)
+@leaf
 def host_ends_well(data: Bytes, start: int, end: int, flags: Flags) -> bool:
     """Whether a host or an address starts here, and only a port and a path follow it."""
     if start >= end:
@@ -49,7 +48,7 @@ def host_ends_well(data: Bytes, start: int, end: int, flags: Flags) -> bool:
     return host(data, start, end, flags)
 
 
-@njit(cache=True, nogil=True)
+@leaf
 def rest(data: Bytes, at: int, end: int, flags: Flags) -> bool:
     """Whether from `at` on there is nothing but a port and a path."""
     if at < end and data[at] == COLON:
@@ -66,7 +65,7 @@ def rest(data: Bytes, at: int, end: int, flags: Flags) -> bool:
     return at == end or data[at] == SLASH or data[at] == QUESTION or data[at] == NUMBER_SIGN
 
 
-@njit(cache=True, nogil=True)
+@leaf
 def label_end(data: Bytes, at: int, end: int) -> int:
     """Where the label of a host at `at` ends, which is before a full stop; -1 if none is there."""
     size, edge = 0, False
@@ -78,7 +77,7 @@ def label_end(data: Bytes, at: int, end: int) -> int:
             or ord("0") <= code <= ord("9")
             or 0xA1 <= code <= 0xFFFF
         )
-        if not edge and (size == 0 or code not in {HYPHEN, UNDERSCORE}):
+        if not edge and (size == 0 or code not in (HYPHEN, UNDERSCORE)):
             break
         at += step
         size += 1
@@ -87,10 +86,10 @@ def label_end(data: Bytes, at: int, end: int) -> int:
     if size == 0 or at >= end or data[at] != STOP:
         return -1
     last = data[at - 1]
-    return -1 if last in {HYPHEN, UNDERSCORE} else at
+    return -1 if last in (HYPHEN, UNDERSCORE) else at
 
 
-@njit(cache=True, nogil=True)
+@leaf
 def host(data: Bytes, at: int, end: int, flags: Flags) -> bool:
     """Labels, a top level in lower case, and what may follow."""
     while True:
@@ -109,7 +108,7 @@ def host(data: Bytes, at: int, end: int, flags: Flags) -> bool:
             return True
 
 
-@njit(cache=True, nogil=True)
+@leaf
 def octet(data: Bytes, at: int, end: int, flags: Flags) -> tuple[int, int, int, int, int]:
     r"""The run of digits at `at`: how many (4 for more), the first three, where it ends.
 
@@ -130,7 +129,7 @@ def octet(data: Bytes, at: int, end: int, flags: Flags) -> tuple[int, int, int, 
     return count, first, second, third, at
 
 
-@njit(cache=True, nogil=True)
+@leaf
 def is_first(count: int, a: int, b: int, c: int) -> bool:
     r"""`[1-9]\d?|1\d\d|2[01]\d|22[0-3]`."""
     if count < 3:
@@ -138,7 +137,7 @@ def is_first(count: int, a: int, b: int, c: int) -> bool:
     return count == 3 and (a == 1 or (a == 2 and (b <= 1 or (b == 2 and c <= 3))))
 
 
-@njit(cache=True, nogil=True)
+@leaf
 def is_middle(count: int, a: int, b: int, c: int) -> bool:
     r"""`1?\d{1,2}|2[0-4]\d|25[0-5]`."""
     if count < 3:
@@ -146,7 +145,7 @@ def is_middle(count: int, a: int, b: int, c: int) -> bool:
     return count == 3 and (a == 1 or (a == 2 and (b <= 4 or (b == 5 and c <= 5))))
 
 
-@njit(cache=True, nogil=True)
+@leaf
 def is_last(count: int, a: int, b: int, c: int) -> bool:
     r"""`[1-9]\d?|1\d\d|2[0-4]\d|25[0-4]`."""
     if count < 3:
@@ -154,7 +153,7 @@ def is_last(count: int, a: int, b: int, c: int) -> bool:
     return is_middle(count, a, b, c) and not (a == 2 and b == 5 and c == 5)
 
 
-@njit(cache=True, nogil=True)
+@leaf
 def address(data: Bytes, at: int, end: int, flags: Flags) -> bool:
     """A public IPv4 address, and what may follow."""
     count, a, b, c, at = octet(data, at, end, flags)
