@@ -49,7 +49,7 @@ def test_shipped_recipes_resolve(name):
         (
             lambda r: r["steps"].append({"quality.nonsense_v1": {}}),
             "steps.5",
-            "no step 'quality.nonsense_v1'; there are quality.gopher",
+            "no step 'quality.nonsense_v1'; there are quality.c4",
         ),
         (
             lambda r: r["steps"][1].update({"extraction.main_text_v1": {"engine": "magic"}}),
@@ -190,6 +190,6 @@ def test_a_shared_set_of_rules_and_the_recipe_s_own():
 
 
 def test_an_unknown_set_of_rules_is_refused():
-    with pytest.raises(UsageError, match="no set 'nothing'; there are gopher_quality") as caught:
+    with pytest.raises(UsageError, match="no set 'nothing'; there are c4_quality") as caught:
         load_recipe({"name": "r", "steps": [{"extraction.records_v1": {}, "keep_from": "nothing"}]})
     assert caught.value.field == "keep_from"
