@@ -14,6 +14,7 @@ from typing import Annotated, Any
 import typer
 import yaml
 from rich.console import Console
+from rich.markup import escape
 
 from services.gateway import cli_signals, render
 from services.gateway.client import Client
@@ -69,13 +70,13 @@ def main() -> None:
     try:
         app()
     except TransientError as error:
-        console.print(f"[red]error:[/red] {error}", highlight=False, markup=True)
+        console.print(f"[red]error:[/red] {escape(str(error))}", highlight=False)
         sys.exit(Exit.NO_ANSWER)
     except UsageError as error:
-        console.print(f"[red]error:[/red] {error}", highlight=False)
+        console.print(f"[red]error:[/red] {escape(str(error))}", highlight=False)
         sys.exit(Exit.USAGE)
     except CorpusmillError as error:
-        console.print(f"[red]error:[/red] {error}", highlight=False)
+        console.print(f"[red]error:[/red] {escape(str(error))}", highlight=False)
         sys.exit(Exit.FAILED)
     except KeyboardInterrupt:
         sys.exit(130)

@@ -132,7 +132,10 @@ class GatewayCollector(Collector):
         )
         catalog = self._gw.catalog
         for batch in sorted({*catalog.active(), *catalog.ids()[-RECENT_BATCHES:]}):
-            view = catalog.view(batch)
+            try:
+                view = catalog.view(batch)
+            except (CorpusmillError, ValueError):  # deleted now, or of steps that are gone
+                continue
             catalog.refresh(view)
             ended = batch_state(catalog, view) in FINAL_STATES
             for alarm in alarms(view.pipeline, view.funnel.stages, ended=ended):

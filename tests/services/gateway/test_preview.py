@@ -324,3 +324,16 @@ def test_the_command_line_tells_it(gateway, batch):
     assert f"newly dropped: {told['newly_dropped']['documents']}" in shown
     assert "unknown: 20 documents" in shown
     assert "quality.gopher_quality_v1 (20)" in shown
+
+
+def test_the_command_line_says_what_is_wrong(gateway, batch, monkeypatch, capsys):
+    from services.gateway import cli
+
+    command = ["corpusmill", "preview", batch["id"], "--url", gateway.client.url]
+    monkeypatch.setattr("sys.argv", [*command, "--keep", "words about 80"])
+    with pytest.raises(SystemExit) as end:
+        cli.main()
+    assert end.value.code == cli.Exit.USAGE
+    told = " ".join(capsys.readouterr().err.split())
+    assert "keep.0: 'words about 80' is not" in told
+    assert "[or null]" in told
