@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from sides import (
+from scripts.parity.sides import (
     C4,
     FINEWEB,
     FLOORS,

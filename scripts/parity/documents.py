@@ -13,14 +13,13 @@ from pathlib import Path
 from typing import Literal
 
 import pyarrow as pa
-from sides import Document
 
-from shared.shards import ShardReader
+from scripts.parity.sides import Document
+from scripts.reference import ROOT, read_archive
 from shared.step import load_registry
 from shared.testing import HOSTILE_TEXTS, prose
 
 Engine = Literal["trafilatura", "resiliparse", "justext"]
-ROOT = Path(__file__).resolve().parents[2]
 #: Where a rule's own signs stand at the edges of lines, words and texts.
 HAND_MADE = (
     "A line about javascript stands here.\nThis site uses cookies, as they do.\nNothing else is.",
@@ -80,7 +79,7 @@ def _extract(
     assert step.row is not None
     params = step.params.model_validate({"engine": engine})
     seen = 0
-    for table in _tables(archive):
+    for table in read_archive(archive):
         rows = table.filter(pa.compute.equal(table["record_type"], "response"))
         rows = rows[: None if limit is None else limit - seen]
         seen += len(rows)
@@ -90,19 +89,6 @@ def _extract(
             yield Document(name, text or ""), Document(name, row["url"])
         if seen == limit:
             return
-
-
-def _tables(archive: Path) -> Iterator[pa.Table]:
-    step = load_registry()["extraction.records_v1"]
-    assert step.source is not None
-    size = archive.stat().st_size
-    with archive.open("rb") as file:
-
-        def fetch(offset: int, length: int) -> bytes:
-            file.seek(offset)
-            return file.read(length)
-
-        yield from step.source(ShardReader(archive.name, size, 0, size, fetch), step.params())
 
 
 def _key(archive: Path) -> str:

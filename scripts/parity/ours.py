@@ -7,8 +7,8 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import yaml
-from sides import (
+
+from scripts.parity.sides import (
     C4,
     DROPPED,
     FINEWEB,
@@ -21,8 +21,7 @@ from sides import (
     Side,
     digest,
 )
-
-from shared.recipe import keep_rules
+from shared.recipe import StepSpec, load_recipe, parse_yaml
 from shared.rules import KeepRule
 from shared.step import Step, load_registry
 from shared.text.edits import apply_edits
@@ -61,19 +60,19 @@ C4_PARAMETERS = {
     "sentences": (None, "sentences"),
     "bad_words": (None, None),
 }
+PARAGRAPHS = StepSpec(step="quality.c4_paragraphs_v1", keep={"paragraphs": "long_lines >= 3"})
 Kept = list[bool]
 
 
 class Preset:
     """One step of the preset: parameters and keep rules as the recipe has them."""
 
-    def __init__(self, entry: dict[str, Any]) -> None:
-        (self.name, written), *_ = ((k, v) for k, v in entry.items() if "." in k)
-        self.step: Step = load_registry()[self.name]
+    def __init__(self, spec: StepSpec) -> None:
+        self.name = spec.step
+        self.step: Step = load_registry()[spec.step]
         # Every parameter, so that one that is switched off can be switched on again.
-        self.params: dict[str, Any] = self.step.params.model_validate(written or {}).model_dump()
-        rules = {**keep_rules(entry.get("keep_from")), **(entry.get("keep") or {})}
-        self.rules = {name: KeepRule(name, condition) for name, condition in rules.items()}
+        self.params: dict[str, Any] = self.step.params.model_validate(spec.params).model_dump()
+        self.rules = {name: KeepRule(name, condition) for name, condition in spec.keep.items()}
 
     def measure(self, contents: list[str], **params: Any) -> pa.Table:
         """The step's columns, with some parameters set otherwise."""
@@ -96,6 +95,12 @@ class Preset:
         return found
 
 
+def presets() -> list[Preset]:
+    """The steps of the recipe, and mC4's filter of paragraphs, which no recipe has."""
+    steps = load_recipe(parse_yaml(RECIPE.read_text(), RECIPE.name)).steps
+    return [Preset(spec) for spec in (*steps, PARAGRAPHS)]
+
+
 def pieces(contents: list[str]) -> list[list[str]]:
     """The documents, table by table."""
     return [contents[i : i + PIECE] for i in range(0, len(contents), PIECE)]
@@ -105,8 +110,7 @@ def judge(inputs: Inputs, lists: dict[str, dict[str, Any]]) -> Side:
     """Everything; `lists` are the URL filter's parameters, rule by rule."""
     side = Side({name: version(name) for name in PACKAGES})
     texts = [d.content for d in inputs.texts]
-    for entry in yaml.safe_load(RECIPE.read_text())["steps"]:
-        preset = Preset(entry)
+    for preset in presets():
         if preset.name == "extraction.url_filter_v1":
             judge_urls(side, preset, [d.content for d in inputs.urls], lists)
         elif preset.name == "langid.fasttext_v1":
@@ -115,7 +119,7 @@ def judge(inputs: Inputs, lists: dict[str, dict[str, Any]]) -> Side:
             judge_c4(side, preset, texts, inputs.bad_words)
         elif preset.name == "quality.c4_paragraphs_v1":
             judge_paragraphs(side, preset, texts)
-        else:
+        elif preset.name in PLAIN:
             judge_rules(side, PLAIN[preset.name], preset, texts)
     judge_segments(side, texts)
     return side

@@ -1,6 +1,5 @@
 """The table of agreement, on the terminal and as `docs/parity.md`."""
 
-import os
 import platform
 from collections import Counter
 from dataclasses import asdict
@@ -8,8 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from compare import Agreement, Disagreement
-from sides import FLOORS, Side
+
+from scripts.parity.compare import Agreement, Disagreement
+from scripts.parity.sides import FLOORS, Side
+from scripts.reference import machine, versions
 
 TEMPLATE = Path(__file__).with_name("template.md")
 CAUSES = Path(__file__).with_name("causes.yaml")
@@ -123,21 +124,8 @@ def page(agreements: list[Agreement], ours: Side, theirs: Side, header: dict[str
         differences=differences(agreements),
         machine=machine(),
         python=platform.python_version(),
-        ours=_versions(ours),
-        theirs=_versions(theirs),
+        ours=versions(ours.versions),
+        theirs=versions(theirs.versions),
         faults=max(faults, default=0),
         **header,
     )
-
-
-def _versions(side: Side) -> str:
-    return ", ".join(f"{name} {version}" for name, version in side.versions.items())
-
-
-def machine() -> str:
-    """Processor, cores, memory, system; no names of hosts or paths."""
-    info = Path("/proc/cpuinfo").read_text().splitlines()
-    models = [line.partition(":")[2].strip() for line in info if line.startswith("model name")]
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
-    model = models[0] if models else platform.machine()
-    return f"{model}, {os.cpu_count()} cores, {memory:.0f} GiB, {platform.system()}"

@@ -1,8 +1,8 @@
 """The parity check: datatrove's filters and our steps, rule by rule, on the same texts and URLs.
 
     make parity                                   (minutes the first time: it extracts all texts)
-    python scripts/parity/run.py [--engine resiliparse] [--json FILE] [--output FILE]
-    python scripts/parity/run.py --small          (the shipped sample and hand-made texts)
+    python -m scripts.parity.run [--engine resiliparse] [--json FILE] [--output FILE]
+    python -m scripts.parity.run --small          (the shipped sample and hand-made texts)
 
 Prints a row a rule, writes `docs/parity.md` (not with `--small`), and exits with 1 where a rule
 agrees less than its floor or a difference has no cause in `causes.yaml`. datatrove runs in its own
@@ -12,29 +12,27 @@ environment, `.venv-bench` (`make .venv-bench/installed`).
 import argparse
 import hashlib
 import json
-import os
 import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import compare
-import documents
-import ours
-import report
-import urls
-from sides import RULES, URL, WHOLE, Document, Inputs, Side
+from scripts.parity import compare, documents, ours, report, urls
+from scripts.parity.sides import Document, Inputs, Side
+from scripts.reference import (
+    DATA,
+    MODEL,
+    ROOT,
+    open_archives,
+    sample_archives,
+    their_environment,
+    their_python,
+)
 
 HERE = Path(__file__).resolve().parent
-ROOT = HERE.parents[1]
-THEIR_PYTHON = ROOT / ".venv-bench" / "bin" / "python"
-MODEL = ROOT / "services" / "langid" / "models" / "lid.176.ftz"
-DATA = Path(os.environ.get("CORPUSMILL_TEST_DATA", ROOT.parent / "shared" / "data"))
 #: Pages of each archive of the sample that the small check takes.
 SMALL_PAGES = 25
-#: `open-mini` holds pages of the others.
-ARCHIVES = "open-*-*.warc.gz"
 
 
 @dataclass(frozen=True)
@@ -49,10 +47,10 @@ class Work:
 def prepare(work: Path, engine: documents.Engine, *, small: bool) -> Work:
     """Extract, read the lists, and write the files that both sides read."""
     if small:
-        archives = sorted((ROOT / "sample").glob("*.warc.gz"))
+        archives = sample_archives()
         lists, bad_words, tar = urls.SMALL, None, None
     else:
-        archives = sorted((DATA / "warc" / "open").glob(ARCHIVES))
+        archives = open_archives()
         lists, bad_words = urls.read_lists(DATA), str(_bad_words(work))
         tar = DATA / "lists" / "ut1.tar.gz"
     if not archives:
@@ -63,7 +61,7 @@ def prepare(work: Path, engine: documents.Engine, *, small: bool) -> Work:
         documents.hand_made() + texts, urls.made(lists) + page_urls, lists, str(MODEL), bad_words
     )
     names = ", ".join(archive.name for archive in archives)
-    return Work(inputs, _list_params(work, lists, tar), names)
+    return Work(inputs, urls.our_params(work / "lists", lists, tar), names)
 
 
 def _bad_words(work: Path) -> Path:
@@ -74,54 +72,34 @@ def _bad_words(work: Path) -> Path:
     return path
 
 
-def _list_params(
-    work: Path, lists: dict[str, list[str]], tar: Path | None
-) -> dict[str, dict[str, Any]]:
-    """Our parameters for each list by itself and for all; `tar` is UT1's own file."""
-    params: dict[str, dict[str, Any]] = {}
-    for rule, entries in lists.items():
-        path = work / "lists" / rule
-        if rule in ("domain", "url"):
-            path.mkdir(parents=True, exist_ok=True)
-            (path / f"{rule}s").write_text("".join(f"{entry}\n" for entry in entries))
-            params[rule] = {"blocklists": [str(path)]}
-        else:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text("".join(f"{entry}\n" for entry in entries))
-            params[rule] = {rule: str(path)}
-    whole = {name: value for p in params.values() for name, value in p.items()}
-    if tar is None:
-        whole["blocklists"] = [*params["domain"]["blocklists"], *params["url"]["blocklists"]]
-    else:
-        whole |= {"blocklists": [str(tar)], "categories": list(urls.CATEGORIES)}
-    assert [*params, WHOLE] == list(RULES[URL])
-    return {**params, WHOLE: whole}
-
-
-def run_theirs(work: Path, inputs: Inputs) -> Side:
-    """The side of datatrove, or what it said of the same inputs before."""
-    if not THEIR_PYTHON.is_file():
-        raise SystemExit("no .venv-bench: run `make .venv-bench/installed`")
+def start_theirs(work: Path, inputs: Inputs) -> tuple[Path, subprocess.Popen[bytes] | None]:
+    """Where datatrove's side will lie, and its process; none where it has judged these inputs."""
+    python = their_python()
     given = work / "inputs.json"
     inputs.save(given)
     key = hashlib.sha256(given.read_bytes())
     for source in ("theirs.py", "their_values.py", "sides.py"):
         key.update((HERE / source).read_bytes())
     found = work / f"theirs.{key.hexdigest()[:16]}.json"
-    if not found.is_file():
-        print("datatrove", flush=True)
-        offline = {"HF_ASSETS_CACHE": str(work / "assets"), "HF_HUB_OFFLINE": "1"}
-        command = [THEIR_PYTHON, HERE / "theirs.py", given, found]
-        subprocess.run(command, check=True, env={**os.environ, **offline})
-    return Side.load(found)
+    if found.is_file():
+        return found, None
+    command: list[str | Path] = [python, "-m", "scripts.parity.theirs", given, found]
+    return found, subprocess.Popen(command, env=their_environment(work), cwd=ROOT)
 
 
 def check(work: Path, engine: documents.Engine, *, small: bool) -> tuple[Work, Side, Side]:
-    """Both sides on the same documents."""
+    """Both sides on the same documents, at the same time."""
     work.mkdir(parents=True, exist_ok=True)
     prepared = prepare(work, engine, small=small)
-    theirs = run_theirs(work, prepared.inputs)
-    return prepared, ours.judge(prepared.inputs, prepared.lists), theirs
+    found, process = start_theirs(work, prepared.inputs)
+    try:
+        our_side = ours.judge(prepared.inputs, prepared.lists)
+        if process is not None and process.wait() != 0:
+            raise SystemExit("datatrove's side failed")
+    finally:
+        if process is not None:
+            process.kill()
+    return prepared, our_side, Side.load(found)
 
 
 def _names(found: list[Document]) -> list[str]:

@@ -76,7 +76,7 @@ RULES: dict[str, tuple[str, ...]] = {
         "without_terminal_punct",
         WHOLE,
     ),
-    FINEWEB: ("line_punct", "short_lines", "dup_lines", "list_ratio", WHOLE),
+    FINEWEB: ("line_punct", "short_lines", "dup_lines", "newlines", WHOLE),
 }
 #: How each side segments a text or a URL: no rules, but where differences of rules come from.
 EVIDENCE = ("words", "sentences", "registered_domain")

@@ -71,5 +71,5 @@ def fineweb_values(text: str) -> dict[str, float]:
         "line_punct": sum(1 for line in lines if line.endswith(_STOP_CHARS)) / len(lines),
         "short_lines": sum(1 for line in lines if len(line) <= _SHORT_LINE) / len(lines),
         "dup_lines": find_duplicates(lines)[1] / len(text.replace("\n", "")),
-        "list_ratio": text.count("\n") / len(split_into_words(text)),
+        "newlines": text.count("\n") / len(split_into_words(text)),
     }

@@ -33,7 +33,9 @@ from datatrove.pipeline.filters.base_filter import get_filter_result
 from datatrove.utils.lid import FT176LID
 from datatrove.utils.text import split_into_sentences, split_into_words
 from loguru import logger
-from sides import (
+from tldextract import TLDExtract
+
+from scripts.parity.sides import (
     C4,
     DROPPED,
     FINEWEB,
@@ -46,8 +48,7 @@ from sides import (
     Side,
     digest,
 )
-from their_values import fineweb_values, quality_values, repetition_values
-from tldextract import TLDExtract
+from scripts.parity.their_values import fineweb_values, quality_values, repetition_values
 
 PACKAGES = ("datatrove", "spacy", "fasttext-numpy2-wheel", "tldextract", "pyahocorasick")
 #: Above any share, below any count: a rule with this threshold never drops.
@@ -191,7 +192,7 @@ def fineweb_block() -> Block:
         ("line_punct", "line_punct_thr", "line_punct_ratio", below),
         ("short_lines", "short_line_thr", "short_line_ratio", above),
         ("dup_lines", "char_duplicates_ratio", "char_dup_ratio", above),
-        ("list_ratio", "new_line_ratio", "list_ratio", above),
+        ("newlines", "new_line_ratio", "list_ratio", above),
     )
     rules, drops = {}, {}
     for rule, option, reason, side in options:

@@ -7,8 +7,9 @@ URLs: as they stand, below and beside them, glued to other letters, in other cas
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
-from sides import Document
+from scripts.parity.sides import RULES, URL, WHOLE, Document
 
 #: UT1's categories that RefinedWeb and its kin take (specs 1.3); the others hold sound sites.
 CATEGORIES = (
@@ -132,3 +133,27 @@ def _shaped(shapes: tuple[str, ...], entries: list[str], position: int) -> Itera
     for shape in shapes:
         yield shape.format(entry, other)
     yield shapes[0].format(entry.upper())
+
+
+def our_params(
+    folder: Path, lists: dict[str, list[str]], tar: Path | None
+) -> dict[str, dict[str, Any]]:
+    """Our parameters for each list by itself and for all; `tar` is UT1's own file."""
+    params: dict[str, dict[str, Any]] = {}
+    for rule, entries in lists.items():
+        path = folder / rule
+        if rule in ("domain", "url"):
+            path.mkdir(parents=True, exist_ok=True)
+            (path / f"{rule}s").write_text("".join(f"{entry}\n" for entry in entries))
+            params[rule] = {"blocklists": [str(path)]}
+        else:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text("".join(f"{entry}\n" for entry in entries))
+            params[rule] = {rule: str(path)}
+    whole = {name: value for p in params.values() for name, value in p.items()}
+    if tar is None:
+        whole["blocklists"] = [*params["domain"]["blocklists"], *params["url"]["blocklists"]]
+    else:
+        whole |= {"blocklists": [str(tar)], "categories": list(CATEGORIES)}
+    assert [*params, WHOLE] == list(RULES[URL])
+    return {**params, WHOLE: whole}
