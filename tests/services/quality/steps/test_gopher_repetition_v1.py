@@ -57,7 +57,7 @@ def letters(i):
 
 def reference(text, params):
     words = text.split() if params.words == "whitespace" else strings(text, "words:unicode")
-    return (paper if params.convention == "paper" else datatrove)(text, words)
+    return {"paper": paper, "datatrove": datatrove, "dclm": dclm}[params.convention](text, words)
 
 
 def strings(text, name):
@@ -119,6 +119,22 @@ def datatrove(text, words):
     return result
 
 
+def dclm(text, words):
+    """As the paper's, but for paragraphs and the most frequent n-gram (see test_gopher_dclm)."""
+    result = paper(text, words)
+    paragraphs = [p for part in text.split("\n\n") if (p := part.strip())]
+    copies = Counter(paragraphs)
+    dup = [s for s in paragraphs if copies[s] > 1]
+    result["dup_para_frac"] = share(len(dup), len(paragraphs))
+    result["dup_para_char_frac"] = share(sum(map(len, dup)), sum(map(len, paragraphs)))
+    for n in range(2, 5):
+        grams = Counter(tuple(words[i : i + n]) for i in range(len(words) - n + 1))
+        most = max(grams.values(), default=0)
+        longest = max((sum(map(len, g)) for g, c in grams.items() if c == most > 1), default=0)
+        result[f"top_{n}_gram_char_frac"] = share(longest * most, sum(map(len, words)))
+    return result
+
+
 vocabulary = st.sampled_from(
     ["a", "b", "ab", "ba", "the", "é", "字", "字字", "don't", "...", "\u0301"]
 )
@@ -128,7 +144,7 @@ repetitive = st.lists(st.tuples(vocabulary, separator), max_size=60).map(
 )
 conventions = st.builds(
     GopherRepetitionParams,
-    convention=st.sampled_from(["paper", "datatrove"]),
+    convention=st.sampled_from(["paper", "datatrove", "dclm"]),
     words=st.sampled_from(["whitespace", "unicode"]),
 )
 
@@ -310,7 +326,7 @@ def test_real_texts_equal_the_reference(data_path):
         rows = [json.loads(next(lines)) for _ in range(20)]
     texts = [max((v for v in row.values() if isinstance(v, str)), key=len) for row in rows]
     assert min(map(len, texts)) > 20
-    for params in (PAPER, DATATROVE):
+    for params in (PAPER, DATATROVE, GopherRepetitionParams(convention="dclm")):
         assert measure(*texts, params=params) == [
             {n: pytest.approx(reference(t, params)[n], abs=1e-12) for n in NAMES} for t in texts
         ]
