@@ -12,8 +12,8 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
+from shared.text.compiled import leaf
 from shared.text.utf8 import decode
 
 Int64Array = npt.NDArray[np.int64]
@@ -92,7 +92,7 @@ def _complete(
     return Automaton(classes, table.ravel(), width)
 
 
-@njit(cache=True, nogil=True)
+@leaf
 def put(code: np.int64, out: Bytes, at: int) -> int:
     """Write a code point from U+0080 on as UTF-8; returns the place after it."""
     if code < 0x800:
@@ -109,7 +109,7 @@ def put(code: np.int64, out: Bytes, at: int) -> int:
     return at + 2
 
 
-@njit(cache=True, nogil=True)
+@leaf
 def fold(data: Bytes, start: int, end: int, lower: Int32Array, out: Bytes, at: int) -> int:
     """Write a span in lower case to `out`, twice as large at most; returns the place after it."""
     while start < end:
@@ -137,7 +137,7 @@ def fold(data: Bytes, start: int, end: int, lower: Int32Array, out: Bytes, at: i
     return at
 
 
-@njit(cache=True, nogil=True)
+@leaf
 def find_groups(automaton: Automaton, folded: Bytes, start: int, end: int) -> int:
     """Bits of the groups that have a phrase in a span of folded text."""
     classes, table, width = automaton

@@ -6,6 +6,7 @@ from numba import njit
 
 from services.quality.kernels.automaton import Automaton, fold
 from shared.text.characters import LETTER, NUMBER
+from shared.text.compiled import leaf
 from shared.text.utf8 import flags_at
 
 Int64Array = npt.NDArray[np.int64]
@@ -18,7 +19,7 @@ NOT_A_TO_Z, NO_WORD, ANYTHING = 0, 1, 2
 _UNDERSCORE = 95
 
 
-@njit(cache=True, nogil=True)
+@leaf
 def is_word_character(data: Bytes, at: int, end: int, flags: Bytes) -> bool:
     r"""Whether `re`'s \w matches the character at a place."""
     if data[at] == _UNDERSCORE:
@@ -26,7 +27,7 @@ def is_word_character(data: Bytes, at: int, end: int, flags: Bytes) -> bool:
     return bool(flags_at(data, at, end, flags)[0] & (LETTER | NUMBER))
 
 
-@njit(cache=True, nogil=True)
+@leaf
 def stands_apart(line: Bytes, size: int, start: int, end: int, flags: Bytes, beside: int) -> bool:
     """Whether [start, end) of the first `size` bytes has beside it what `beside` says."""
     if beside == NOT_A_TO_Z:
@@ -44,7 +45,7 @@ def stands_apart(line: Bytes, size: int, start: int, end: int, flags: Bytes, bes
     )
 
 
-@njit(cache=True, nogil=True)
+@leaf
 def count_apart(automaton: Automaton, line: Bytes, size: int, flags: Bytes, beside: int) -> int:
     """How often the automaton's phrases stand apart in a folded line; overlaps all count."""
     classes, table, width = automaton

@@ -9,6 +9,7 @@ from numba import njit
 from services.quality.kernels.automaton import Automaton, find_groups, fold
 from services.quality.kernels.ends import last_code, stands_at
 from shared.text.characters import SPACE
+from shared.text.compiled import leaf
 from shared.text.utf8 import decode, flags_at
 
 Int64Array = npt.NDArray[np.int64]
@@ -65,7 +66,7 @@ class Cleaned(NamedTuple):
 Buffers = tuple[Bytes, Int64Array, Int64Array, Bytes]
 
 
-@njit(cache=True, nogil=True)
+@leaf
 def has_long_word(data: Bytes, start: int, end: int, flags: Bytes, most: int) -> bool:
     """Whether there are more characters than `most` between white space."""
     if end - start <= most:
@@ -78,7 +79,7 @@ def has_long_word(data: Bytes, start: int, end: int, flags: Bytes, most: int) ->
     return size > most
 
 
-@njit(cache=True, nogil=True)
+@leaf
 def count_words(data: Bytes, start: int, end: int, flags: Bytes, most: int) -> int:
     """Words between white space, counted up to `most`."""
     words, inside, at = 0, False, start
@@ -90,7 +91,7 @@ def count_words(data: Bytes, start: int, end: int, flags: Bytes, most: int) -> i
     return words
 
 
-@njit(cache=True, nogil=True)
+@leaf
 def has_byte(data: Bytes, start: int, end: int, byte: int) -> bool:
     """Whether a byte is in a span."""
     found = False
@@ -99,7 +100,7 @@ def has_byte(data: Bytes, start: int, end: int, byte: int) -> bool:
     return found
 
 
-@njit(cache=True, nogil=True)
+@leaf
 def citation_end(data: Bytes, at: int, end: int, digits: Int64Array) -> int:
     r"""Where `\[\d*]|\[edit]|\[citation needed]` that opens at `at` ends; `at` where none does."""
     close = at + 1
@@ -121,7 +122,7 @@ def citation_end(data: Bytes, at: int, end: int, digits: Int64Array) -> int:
     return at
 
 
-@njit(cache=True, nogil=True)
+@leaf
 def copy_uncited(
     data: Bytes,
     span: tuple[int, int],
@@ -147,7 +148,7 @@ def copy_uncited(
     return at, cuts
 
 
-@njit(cache=True, nogil=True)
+@leaf
 def has_terminal_mark(data: Bytes, start: int, end: int, rules: Rules) -> bool:
     """Whether a line ends in a terminal mark and not in an ellipsis; any does without marks."""
     if not len(rules.terminal_marks):
@@ -162,7 +163,7 @@ def has_terminal_mark(data: Bytes, start: int, end: int, rules: Rules) -> bool:
     return size == 0 or not stands_at(data, max(start, end - size), end, rules.ellipsis)
 
 
-@njit(cache=True, nogil=True)
+@leaf
 def judge(
     data: Bytes, start: int, end: int, words: int, rules: Rules, folded: Bytes
 ) -> tuple[int, int]:

@@ -4,6 +4,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
+from shared.text.compiled import leaf
 from shared.text.lines import line_end
 from shared.text.utf8 import decode
 
@@ -11,7 +12,7 @@ Int64Array = npt.NDArray[np.int64]
 Bytes = npt.NDArray[np.uint8]
 
 
-@njit(cache=True, nogil=True)
+@leaf
 def stands_at(data: Bytes, at: int, end: int, pattern: Bytes) -> bool:
     """Whether the pattern's bytes stand at a place, and end there or before `end`."""
     if end - at < len(pattern):
@@ -22,7 +23,7 @@ def stands_at(data: Bytes, at: int, end: int, pattern: Bytes) -> bool:
     return same == len(pattern)
 
 
-@njit(cache=True, nogil=True)
+@leaf
 def last_code(data: Bytes, start: int, end: int) -> int:
     """The last code point of a span that is not empty."""
     at = end - 1

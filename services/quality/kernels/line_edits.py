@@ -4,6 +4,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
+from shared.text.compiled import leaf
 from shared.text.lines import NEWLINE, stripped
 
 Int64Array = npt.NDArray[np.int64]
@@ -38,7 +39,7 @@ def pieces_between(
     return piece_starts, piece_ends, bounds
 
 
-@njit(cache=True, nogil=True)
+@leaf
 def filled_end(data: Bytes, pieces: Pieces, first: int, last: int, flags: Bytes) -> int:
     """Where the last of pieces [first, last) that is not blank ends, stripped; -1: all are."""
     for i in range(last - 1, first - 1, -1):
@@ -48,7 +49,7 @@ def filled_end(data: Bytes, pieces: Pieces, first: int, last: int, flags: Bytes)
     return -1
 
 
-@njit(cache=True, nogil=True)
+@leaf
 def is_feeds(data: Bytes, start: int, end: int, feeds: int) -> bool:
     """Whether [start, end) is so many line feeds, and nothing else."""
     same = start

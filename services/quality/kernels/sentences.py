@@ -5,6 +5,7 @@ import numpy.typing as npt
 from numba import njit
 
 from shared.text.characters import SPACE
+from shared.text.compiled import leaf
 from shared.text.lines import stripped
 from shared.text.utf8 import flags_at
 
@@ -16,7 +17,7 @@ _STOP, _BANG, _QUESTION = 46, 33, 63
 _CLOSING = (34, 39, 41, 93, 125, 42)
 
 
-@njit(cache=True, nogil=True)
+@leaf
 def ends_sentence(data: Bytes, at: int, mark: int, end: int, flags: Bytes) -> bool:
     """Whether the marks [mark, at) end a sentence: white space follows, maybe after closing signs.
 

@@ -5,6 +5,7 @@ import json
 import sys
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pytest
 from hypothesis import given, settings
@@ -20,6 +21,7 @@ from shared.rules import KeepRule
 from shared.schema import arrow_schema, conform
 from shared.text import characters
 from shared.text.edits import apply_edits
+from shared.text.segment import Segmented
 
 CODE = C4QualityParams()
 DATATROVE = C4QualityParams(terminal_marks=".?!\"'", min_words=3, words_counted="before_citations")
@@ -236,6 +238,26 @@ def test_sentences_by_their_marks(line, sentences):
     assert REFERENCE.count_sentences(line) == sentences
 
 
+def test_sentences_by_spacy_are_those_of_each_line():
+    spacy = FINEWEB.model_copy(update={"sentences": "spacy"})
+    assert one("It came here\nand it went. It was so.", spacy)["sentences"] == 3
+    assert one("Mr. Smith came to us.", spacy)["sentences"] == 1
+    assert one("[1] came to us [2]. Then it went", spacy)["sentences"] == 2
+    for count in (4, 5):
+        found = one("\n".join(["It ends here."] * count), spacy)["sentences"]
+        assert keeps("sentences >= 5", found) is (count == 5)
+
+
+@settings(deadline=None, max_examples=50)
+@given(st.lists(texts_, max_size=3))
+def test_sentences_by_spacy_sum_over_the_kept_lines(texts):
+    params = FINEWEB.model_copy(update={"sentences": "spacy"})
+    kept = [REFERENCE.clean(t, params)[2] for t in texts]
+    column = [pa.chunked_array([lines], pa.large_string()) for lines in kept]
+    expected = [int(Segmented(c).sentences("spacy").counts.sum()) for c in column]
+    assert [m["sentences"] for m in run(texts, params)[0]] == expected
+
+
 def test_nothing_and_null():
     measures, cleaned = run([None, "", " \n\t\n"])
     assert cleaned == [None, "", ""]
@@ -351,8 +373,6 @@ def test_real_lists_on_their_own_words(data_path):
 )
 def test_the_automaton_finds_what_python_finds(phrases, text):
     automaton = compiled(*((p,) for p in phrases))
-    import numpy as np
-
     raw = np.frombuffer(text.encode(), np.uint8)
     folded = np.empty(2 * len(raw), np.uint8)
     size = fold(raw, 0, len(raw), characters.lower(), folded, 0)
@@ -364,8 +384,6 @@ def test_the_automaton_finds_what_python_finds(phrases, text):
 
 
 def test_every_character_folds_as_in_python():
-    import numpy as np
-
     text = "".join(chr(c) for c in range(0x20000) if not 0xD800 <= c < 0xE000)
     raw = np.frombuffer(text.encode(), np.uint8)
     folded = np.empty(2 * len(raw), np.uint8)

@@ -161,6 +161,13 @@ def test_line_feeds_among_words(words, kept):
     assert keeps("newlines", text) is kept
 
 
+@pytest.mark.parametrize(("feeds", "kept"), [(3, True), (4, False)])
+def test_words_are_spacys_by_default(feeds, kept):
+    text = "It isn't so, he said." + "\n" * feeds + "No."  # It is n't so , he said . No .
+    assert one(text, FinewebQualityParams())["newline_word_ratio"] == feeds / 10
+    assert keeps("newlines", text, FinewebQualityParams()) is kept
+
+
 def test_a_text_of_nothing():
     assert not keeps("line_punct", " \n \n")
     assert set(one(None).values()) == {None}
