@@ -33,7 +33,7 @@ EXACT_INTEGERS = 2**14
 DISTINCT = 20_000
 LONGEST_VALUE = 200
 #: A logarithmic scale is for values that reach this many times their median, and more than 10.
-SPREAD = 20
+SPREAD = 10
 _SIGN = np.int64(0x7FFF_FFFF_FFFF_FFFF)
 
 

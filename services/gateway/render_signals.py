@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-BAR = 40
+BAR = 30
 
 
 def listing(items: Iterable[dict[str, Any]], console: Console) -> None:
