@@ -1,0 +1,61 @@
+"""trafilatura 2.3.1's main text with a fraction of its work.
+
+`main_text` returns what `trafilatura.extract(html, include_comments=False)` does. The algorithm is
+trafilatura's (Adrien Barbaresi and contributors, Apache-2.0), parts of it are derived from its
+code, as the modules say; elements of the main frame are handled by its own functions. What costs
+less here, and why the text is the same: docs/extraction.md.
+
+A page that holds something which only trafilatura itself treats as trafilatura does (characters
+that no tree may hold, fragments of HTML) is left to it.
+"""
+
+import logging
+from collections.abc import Callable
+from functools import cache
+
+
+def main_text(html: str, *, favor_precision: bool) -> str:
+    """The main text of a page; "" where there is none."""
+    from services.extraction.engines.trafilatura.cascade import text_of
+    from services.extraction.engines.trafilatura.page import UnusualError, read
+
+    try:
+        page = read(html, favor_precision=favor_precision)
+        return "" if page is None else text_of(page, favor_precision=favor_precision)
+    except (UnusualError, RecursionError):
+        return reference(html, favor_precision=favor_precision)
+
+
+def reference(html: str, *, favor_precision: bool) -> str:
+    """The same by trafilatura itself."""
+    found = _extract()(
+        html, favor_precision=favor_precision, include_comments=False, deduplicate=False
+    )
+    return found or ""
+
+
+def reset() -> None:
+    """Free what is remembered of earlier pages, here and in trafilatura.
+
+    It is caches of pure functions, so no result depends on them; trafilatura's hold up to 1,024
+    lines of any length.
+    """
+    from trafilatura.meta import reset_caches
+
+    from services.extraction.engines.trafilatura import marks, readability
+
+    _extract()
+    marks.forget()
+    readability.forget()
+    reset_caches()
+
+
+@cache
+def _extract() -> Callable[..., str | None]:
+    """trafilatura, once it has been told not to log a line for every empty page."""
+    import trafilatura
+
+    for name in ("trafilatura", "htmldate"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+    extract: Callable[..., str | None] = trafilatura.extract
+    return extract
