@@ -5,6 +5,7 @@ stands alone and gets the exception as its `error`. Row steps are row-wise, so t
 results do not change.
 """
 
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -61,6 +62,9 @@ def warm(service: str) -> None:
         if step.service == service and step.row is not None:
             arrays = [_sample(_type_of(name)) for name in step.reads]
             compute(step, step.params(), pa.table(arrays, names=list(step.reads)))
+    segmentation = sys.modules.get("shared.text.segment")
+    if segmentation is not None:  # a step segments texts: other recipes by other conventions
+        segmentation.warm_segmentation()
 
 
 def _type_of(column: str) -> pa.DataType:

@@ -1,9 +1,9 @@
 """Segmentation of a column of texts, computed once for all steps that read it.
 
 `segment(texts)` is asked for `words("whitespace")`, `lines("filled")` and so on; what is asked for
-is computed at that moment and kept. The last column is remembered, so two steps that read the same
-text share the work. To add a convention, write its loop (`shared.text.words` and
-`shared.text.lines` say how) and name it in the table below.
+is computed at that moment and kept. The last column is remembered, so steps that read the same text
+share the work, also where rows were dropped between them. To add a convention, write its loop
+(`shared.text.words` and `shared.text.lines` say how) and name it in the table below.
 """
 
 from collections.abc import Callable
@@ -16,7 +16,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from shared.text import characters, hashing, lines, python_lines, utf8, words
+from shared.text import characters, hashing, lines, python_lines, subset, utf8, words
 from shared.text.spacy_en import loops as spacy_loops
 from shared.text.spacy_en.tables import tables as spacy_tables
 
@@ -91,6 +91,18 @@ class Spans:
         case = characters.lower() if lowercase else characters.same_case()
         return utf8.hash_characters(self.data, self.starts, self.ends, case)
 
+    def take(self, rows: Int64Array) -> "Spans":
+        """The segments of some documents, in ascending order, with what is known of them."""
+        if len(rows) == len(self.bounds) - 1:
+            return self
+        counts = self.counts[rows]
+        bounds = np.concatenate(([0], np.cumsum(counts)))
+        places = np.repeat(self.bounds[rows] - bounds[:-1], counts) + np.arange(bounds[-1])
+        taken = Spans(self.data, self.starts[places], self.ends[places], bounds)
+        for name in {"hashes", "characters"} & self.__dict__.keys():
+            taken.__dict__[name] = self.__dict__[name][places]
+        return taken
+
     def have(self, flag: int) -> npt.NDArray[np.bool_]:
         """Which segments have a character with a flag of `shared.text.characters`."""
         table = characters.flags()
@@ -114,6 +126,19 @@ class Segmented:
         self.stops: Int64Array = np.where(self.valid, places[1:], self.begins)
         self._column = column
         self._spans: dict[str, Spans] = {}
+        self._source: tuple[Segmented, Int64Array] | None = None
+
+    def among(self, known: "Segmented") -> "Segmented":
+        """These texts, with known segments where they are among those of `known`, in order."""
+        rows, found = subset.find_rows(
+            self.data, self.begins, self.stops, known.data, known.begins, known.stops
+        )
+        if found and np.array_equal(self.valid, known.valid):
+            return known
+        if found:
+            self.data, self.begins, self.stops = known.data, known.begins[rows], known.stops[rows]
+            self._source = known, rows
+        return self
 
     @cached_property
     def characters(self) -> Int64Array:
@@ -152,8 +177,17 @@ class Segmented:
     def spans(self, name: str) -> Spans:
         """The segments by a name of the table of loops."""
         if name not in self._spans:
-            self._spans[name] = self._find(name)
+            self._spans[name] = self.computed(name, np.arange(self.rows)) or self._find(name)
         return self._spans[name]
+
+    def computed(self, name: str, rows: Int64Array) -> Spans | None:
+        """The segments of some rows, if they are known here or where these texts come from."""
+        if name in self._spans:
+            return self._spans[name].take(rows)
+        if self._source is None:
+            return None
+        known, taken = self._source
+        return known.computed(name, taken[rows])
 
     def _find(self, name: str) -> Spans:
         """Compute the segments; with a place for each that there can be."""
@@ -187,6 +221,8 @@ def segment(texts: pa.ChunkedArray) -> Segmented:
     if last is not None and last[0] == identity:
         return last[2]
     segmented = Segmented(texts)
+    if last is not None:
+        segmented = segmented.among(last[2])
     _last = (identity, texts, segmented)
     return segmented
 
@@ -207,7 +243,7 @@ def ratio(part: npt.NDArray[Any], whole: npt.NDArray[Any]) -> Float64Array:
 
 
 def warm_segmentation() -> None:
-    """Call every loop of this module once; `shared.text.warm` does."""
+    """Call every loop of this module once, so that no task waits for compilers."""
     segmented = Segmented(pa.chunked_array([["Warm up.\n\nTwice, 一次", None]]))
     for name in (*_LOOPS, "words:spacy", "sentences:spacy"):
         spans = segmented.spans(name)

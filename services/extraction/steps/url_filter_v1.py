@@ -15,7 +15,6 @@ from pydantic import Field
 from shared.resources import Resource, load
 from shared.schema import Column
 from shared.step import Params, row_step
-from shared.text import warms
 
 if TYPE_CHECKING:
     from services.extraction.urls.blocklists import Blocklist
@@ -158,11 +157,3 @@ def _curated(urls: "Urls", params: UrlFilterParams) -> pa.Array:
     if params.curated is not None:
         lists.append(load(params.curated, blocklist_parser("standard", ())))
     return pa.array(Matches(urls, lists, "standard").found)
-
-
-@warms
-def _warm() -> None:
-    curated = Resource(uri=CURATED)
-    words = dict.fromkeys(_WORD_LISTS, curated)
-    params = UrlFilterParams(blocklists=(curated,), **words)
-    url_filter(pa.table({"url": ["https://example.org/a?b"]}), params)

@@ -11,7 +11,6 @@ from pydantic import Field
 
 from shared.schema import Column
 from shared.step import Params, row_step
-from shared.text import warms
 
 
 class C4ParagraphsParams(Params):
@@ -33,8 +32,3 @@ def c4_paragraphs(rows: pa.Table, params: C4ParagraphsParams) -> pa.Table:
     texts = segment(rows["text"])
     counts = count_long_lines(texts.data, texts.begins, texts.stops, params.min_characters)
     return pa.table({"long_lines": pa.array(counts, mask=~texts.valid)})
-
-
-@warms
-def _warm() -> None:
-    c4_paragraphs(pa.table({"text": ["a\nbc"]}), C4ParagraphsParams())

@@ -23,7 +23,6 @@ from pydantic import Field
 from shared.resources import Resource
 from shared.schema import EDITS_TYPE, Column
 from shared.step import Params, row_step
-from shared.text import warms
 
 if TYPE_CHECKING:
     from services.quality.kernels.c4 import Cleaned, Rules
@@ -238,9 +237,3 @@ def _edits(texts: "Segmented", lines: "Spans", cleaned: "Cleaned") -> pa.ListArr
     return pa.ListArray.from_arrays(
         pa.array(bounds.astype(np.int32)), spans, type=EDITS_TYPE, mask=mask
     )
-
-
-@warms
-def _warm() -> None:
-    rows = pa.table({"text": ["One line that ends well [1] here.\n\nThe [2] other one does not"]})
-    c4_quality(rows, C4QualityParams())

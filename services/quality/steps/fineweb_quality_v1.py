@@ -21,7 +21,6 @@ from pydantic import Field
 from services.quality.data.terminal_marks import TERMINAL_MARKS
 from shared.schema import Column
 from shared.step import Params, row_step
-from shared.text import warms
 
 
 class FinewebQualityParams(Params):
@@ -79,8 +78,3 @@ def fineweb_quality(rows: pa.Table, params: FinewebQualityParams) -> pa.Table:
         "lines": lines.counts,
     }
     return pa.table({c.name: pa.array(measures[c.name], mask=~texts.valid) for c in COLUMNS})
-
-
-@warms
-def _warm() -> None:
-    fineweb_quality(pa.table({"text": ["A line.\nAnother"]}), FinewebQualityParams())

@@ -17,7 +17,6 @@ from services.quality import segments
 from services.quality.segments import Chosen, Lines, Words
 from shared.schema import Column
 from shared.step import Params, row_step
-from shared.text import warms
 
 if TYPE_CHECKING:
     from shared.text.segment import Segmented, Spans
@@ -108,10 +107,12 @@ def _word_measures(
     from services.quality.kernels.patterns import medians
     from shared.text.segment import ratio
 
-    counted = segments.words(texts, params.counted_words or params.words)
-    measured = segments.filtered(words, params.measured)
+    measured = counted = segments.filtered(words, params.measured)
+    if (params.counted_words or params.words, params.counted) != (params.words, params.measured):
+        others = segments.words(texts, params.counted_words or params.words)
+        counted = segments.filtered(others, params.counted)
     return {
-        "words": segments.filtered(counted, params.counted).counts,
+        "words": counted.counts,
         "mean_word_length": ratio(measured.sums(measured.characters), measured.counts),
         "median_word_length": medians(measured.bounds, measured.characters),
     }
@@ -143,8 +144,3 @@ def _stop_words(words: "Spans", params: GopherQualityParams) -> npt.NDArray[np.i
     if params.stop_words_counting == "distinct":
         counts = np.minimum(counts, 1)
     return np.asarray(counts.sum(axis=1))
-
-
-@warms
-def _warm() -> None:
-    gopher_quality(pa.table({"text": ["- the end..."]}), GopherQualityParams())

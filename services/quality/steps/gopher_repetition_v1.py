@@ -15,7 +15,6 @@ from services.quality import segments
 from services.quality.segments import Words
 from shared.schema import Column
 from shared.step import Params, row_step
-from shared.text import warms
 
 if TYPE_CHECKING:
     from shared.text.segment import Segmented
@@ -131,10 +130,3 @@ def _ngram_shares(segmented: "Segmented", params: GopherRepetitionParams) -> Mea
     )
     names = [c.name for c in COLUMNS if "gram" in c.name]
     return {name: ratio(counts[:, i], whole) for i, name in enumerate(names)}
-
-
-@warms
-def _warm() -> None:
-    rows = pa.table({"text": ["to be or not to be"]})
-    gopher_repetition(rows, GopherRepetitionParams())
-    gopher_repetition(rows, GopherRepetitionParams(convention="datatrove"))

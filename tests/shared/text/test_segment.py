@@ -10,7 +10,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.text import segment as module
-from shared.text import warm
 from shared.text.characters import END, LETTER, SPACE, flags
 from shared.text.segment import Segmented, ratio, segment
 
@@ -230,4 +229,3 @@ def test_warm_leaves_the_memo_alone():
     before = module._last
     module.warm_segmentation()
     assert module._last is before
-    warm()
