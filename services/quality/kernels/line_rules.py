@@ -66,18 +66,22 @@ def share_of(codes: Int32Array, first: int, last: int, flags: Bytes, flag: int) 
 
 @njit(cache=True, nogil=True)
 def words_of(codes: Int32Array, first: int, last: int, tables: Tables, by_character: bool) -> int:  # noqa: FBT001 (numba)
-    """Words between white space; or ideographs and kana, and runs of other letters and digits."""
+    """Words between white space; or ideographs and kana, other words as two of them."""
     count, inside = 0, False
     for at in range(first, last):
-        if by_character:
+        if kinds(codes[at], tables.flags) & SPACE:
+            inside = False
+        elif by_character:
             kind = kinds(codes[at], tables.scripts)
-            word = kind & (LETTER | NUMBER) != 0
-            count += word and (kind & SINGLE != 0 or not inside)
-            inside = word and not kind & SINGLE
-        else:
-            word = kinds(codes[at], tables.flags) & SPACE == 0
-            count += word and not inside
-            inside = word
+            if kind & SINGLE:
+                count += 1
+                inside = False
+            elif kind & (LETTER | NUMBER) and not inside:
+                count += 2
+                inside = True
+        elif not inside:
+            count += 1
+            inside = True
     return count
 
 

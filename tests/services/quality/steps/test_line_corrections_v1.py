@@ -291,6 +291,10 @@ STAYS = "这一行文字应当一直保留在这里。"
     [
         ("首页", None),
         ("下一页", "下一页"),  # three characters
+        ("Word", None),
+        ("3.1416", None),
+        ("二 Word", "二 Word"),
+        ("Two words", "Two words"),
         ("", ""),
         ("1.2万 阅读", None),
         ("阅读 1.2万", None),
