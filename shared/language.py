@@ -2,8 +2,8 @@
 
 lid.176 (Joulin et al., arXiv 1607.01759), which CCNet, RefinedWeb and FineWeb used, ships with the
 project; GlotLID and OpenLID (labels `__label__eng_Latn`) go by path or URI. A model reads character
-n-grams, so a text needs no segmentation. The library's `predict` wraps one call, `f.predict`; that
-call is made directly, with the same result.
+n-grams, so a text needs no segmentation. Models like lid.176.ftz run in `shared.language_model`,
+others in the library, by the call that its `predict` wraps; results are the library's.
 """
 
 from pathlib import Path
@@ -50,6 +50,9 @@ def _read(path: Path) -> Any:
     import fasttext
 
     try:
-        return fasttext.load_model(str(path)).f
+        library = fasttext.load_model(str(path)).f
     except ValueError as error:
         raise UsageError(f"{path.name} is no fastText model: {error}", field="model") from error
+    from shared.language_model import read
+
+    return read(path, library) or library
