@@ -56,23 +56,34 @@ class Rules(NamedTuple):
 
 
 @njit(cache=True, nogil=True)
-def share_of(codes: Int32Array, first: int, last: int, flags: Bytes, flag: int) -> float:
-    """The share of characters that have a flag."""
-    found = 0
-    for at in range(first, last):
-        found += kinds(codes[at], flags) & flag != 0
-    return float(found / (last - first))
+def share_exceeds(work: Work, i: int, flags: Bytes, flag: int, most: float) -> bool:
+    """Whether a greater share than `most` of a line's characters have a flag.
+
+    Looks at no more characters than it takes to know.
+    """
+    left = int(work.last[i] - work.first[i])
+    missing = int(most * left)
+    while missing / left <= most:
+        missing += 1
+    for at in range(work.first[i], work.last[i]):
+        if missing > left:
+            return False
+        missing -= kinds(work.codes[at], flags) & flag != 0
+        left -= 1
+    return missing <= 0
 
 
 @njit(cache=True, nogil=True)
-def words_of(codes: Int32Array, first: int, last: int, tables: Tables, by_character: bool) -> int:  # noqa: FBT001 (numba)
-    """Words between white space; or ideographs and kana, other words as two of them."""
+def words_of(work: Work, i: int, tables: Tables, by_character: bool, enough: int) -> int:  # noqa: FBT001 (numba)
+    """Words between white space; or ideographs and kana, other words as two. Counts to `enough`."""
     count, inside = 0, False
-    for at in range(first, last):
-        if kinds(codes[at], tables.flags) & SPACE:
+    for at in range(work.first[i], work.last[i]):
+        if count >= enough:
+            return count
+        if kinds(work.codes[at], tables.flags) & SPACE:
             inside = False
         elif by_character:
-            kind = kinds(codes[at], tables.scripts)
+            kind = kinds(work.codes[at], tables.scripts)
             if kind & SINGLE:
                 count += 1
                 inside = False
@@ -92,8 +103,8 @@ def cut_pieces(work: Work, lines: int, rules: Rules, tables: Tables, where: int)
         before = work.last[i] - work.first[i]
         if work.state[i] != KEPT or before == 0:
             continue
-        words = words_of(work.codes, work.first[i], work.last[i], tables, rules.by_character)
-        if words > rules.max_words:
+        enough = rules.max_words + 1
+        if words_of(work, i, tables, rules.by_character, enough) >= enough:
             continue
         if where == 0:
             cut_anywhere(work, i, rules.anywhere, tables)
@@ -114,13 +125,14 @@ def drop_lines(work: Work, lines: int, rules: Rules, tables: Tables, why: int) -
         if work.state[i] != KEPT or first == last:
             continue
         if why == UPPERCASE:
-            drop = share_of(work.codes, first, last, tables.flags, UPPER) > rules.uppercase_frac
+            drop = share_exceeds(work, i, tables.flags, UPPER, rules.uppercase_frac)
         elif why == DIGITS:
-            drop = share_of(work.codes, first, last, tables.flags, DIGIT) > rules.digit_frac
+            drop = share_exceeds(work, i, tables.flags, DIGIT, rules.digit_frac)
         elif why == COUNTER:
             drop = is_counter(work.codes, first, last, rules.counters, tables)
         else:
-            drop = words_of(work.codes, first, last, tables, rules.by_character) < rules.min_words
+            words = words_of(work, i, tables, rules.by_character, rules.min_words)
+            drop = words < rules.min_words
         if drop:
             work.state[i] = why
 
