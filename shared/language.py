@@ -50,9 +50,9 @@ def _read(path: Path) -> Any:
     import fasttext
 
     try:
-        library = fasttext.load_model(str(path)).f
+        library = fasttext.load_model(str(path))
     except ValueError as error:
         raise UsageError(f"{path.name} is no fastText model: {error}", field="model") from error
     from shared.language_model import read
 
-    return read(path, library) or library
+    return read(path, library) or library.f

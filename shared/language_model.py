@@ -131,13 +131,9 @@ def _skip_quantised(file: _Reader) -> None:
 
 def _matrix(library: Any, rows: int, dim: int) -> Float32Array:
     """The rows of words and n-grams as the library decodes them."""
-    import fasttext
-
     matrix = np.empty((rows, dim), np.float32)
-    vector = fasttext.FastText.fasttext.Vector(dim)
     for row in range(rows):
-        library.getInputVector(vector, row)
-        matrix[row] = np.array(vector)
+        matrix[row] = library.get_input_vector(row)
     return matrix
 
 

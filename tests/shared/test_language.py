@@ -18,7 +18,7 @@ PATH = local_path(DEFAULT_MODEL)
 
 @pytest.fixture(scope="module")
 def library():
-    return fasttext.load_model(str(PATH)).f
+    return fasttext.load_model(str(PATH))
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +32,7 @@ def same(ours, library, text):
     line = text.replace("\n", " ") + "\n"
     for top_k, least in ((1, 0.0), (1, 0.5), (-1, 0.001), (-1, 0.0), (3, 0.0)):
         found = ours.predict(line, top_k, least, "strict")
-        expected = library.predict(line, top_k, least, "strict")
+        expected = library.f.predict(line, top_k, least, "strict")
         # Which of equally probable labels comes first is left open where several are asked for.
         assert [p for p, _ in found] == [p for p, _ in expected]
         if top_k == 1 or len({p for p, _ in expected}) == len(expected):
@@ -88,13 +88,13 @@ def test_other_models_run_in_the_library(tmp_path, loss, quantised):
         model.quantize()  # without pruning, unlike lid.176.ftz
     path = tmp_path / "model.bin"
     model.save_model(str(path))
-    library = fasttext.load_model(str(path)).f
+    library = fasttext.load_model(str(path))
     assert read(path, library) is None
     resource = Resource(uri=str(path))
     assert guess("the dog", resource)[0][0] == "eng_Latn"
     assert guess("und die katze\nder", resource, -1) == [
         (label.removeprefix("__label__"), min(1.0, score))
-        for score, label in library.predict("und die katze der\n", -1, 0.0, "strict")
+        for score, label in library.f.predict("und die katze der\n", -1, 0.0, "strict")
     ]
 
 
@@ -112,7 +112,7 @@ def test_a_pruned_model_with_other_settings_equals_the_library(tmp_path):
     model.quantize(input=str(train), cutoff=300, qnorm=True, retrain=False)
     path = tmp_path / "model.ftz"
     model.save_model(str(path))
-    library = fasttext.load_model(str(path)).f
+    library = fasttext.load_model(str(path))
     ours = read(path, library)
     assert isinstance(ours, Model)
     for text in ("cat", "the hound", "hundehaus maisons", "é дома", "x", " ".join(words)):
