@@ -149,7 +149,7 @@ def test_rows_are_independent_of_column_type_slice_and_chunks(rows, skip, large)
     kind = pa.large_string() if large else pa.string()
     array = pa.array(rows, kind).slice(skip)
     parts = pa.chunked_array([array.slice(0, 1), array.slice(1)], kind)
-    for name in (*REFERENCES, "words:unicode"):
+    for name in (*REFERENCES, "words:unicode", "words:spacy", "sentences:spacy"):
         spans = Segmented(parts).spans(name)
         alone = [one(t or "", name) for t in rows[skip:]]
         assert strings(spans) == alone
@@ -214,6 +214,57 @@ def test_the_last_column_is_remembered_by_its_memory():
     assert segment(texts.slice(1)) is not first
     assert strings(segment(texts.slice(1)).words("whitespace")) == [["three"]]
     assert segment(column("one two", "three")) is not first
+
+
+NAMES = (*REFERENCES, "words:unicode", "words:spacy", "sentences:spacy")
+rows_and_kept = st.lists(st.tuples(st.none() | texts, st.booleans(), st.booleans()), max_size=6)
+
+
+@settings(deadline=None)  # the first call compiles
+@given(rows_and_kept, st.booleans())
+def test_rows_that_are_left_share_the_segments_of_all(rows, hashed):
+    table = pa.table({"text": column(*(text for text, _, _ in rows))})
+    first = segment(table["text"])
+    for name in NAMES:
+        assert not hashed or len(first.spans(name).hashes) == len(first.spans(name).starts)
+    once = table.filter(pa.array([kept for _, kept, _ in rows], pa.bool_()))
+    segment(once["text"])
+    twice = once.filter(pa.array([still for _, kept, still in rows if kept], pa.bool_()))
+    shared, alone = segment(twice["text"]), Segmented(twice["text"])
+    for name in NAMES:
+        ours, wanted = shared.spans(name), alone.spans(name)
+        assert strings(ours) == strings(wanted)
+        assert ours.hashes.tolist() == wanted.hashes.tolist()
+        assert ours.characters.tolist() == wanted.characters.tolist()
+        begins = np.repeat(shared.begins, ours.counts), np.repeat(alone.begins, wanted.counts)
+        assert (ours.starts - begins[0]).tolist() == (wanted.starts - begins[1]).tolist()
+    assert strings(shared.whole) == strings(alone.whole)
+    assert shared.valid.tolist() == alone.valid.tolist()
+    assert shared.count(("a",)).tolist() == alone.count(("a",)).tolist()
+
+
+def test_rows_that_are_left_are_not_segmented_again(monkeypatch):
+    texts = column("one two", "x" * 200, None, "three", "x" * 199 + "y", "four five")
+    first = segment(texts)
+    first.words("whitespace")
+    assert segment(column(*texts.to_pylist())) is first
+    monkeypatch.setattr(Segmented, "_find", None)  # nothing is to be computed
+    left = segment(texts.take([0, 2, 4, 5]))
+    assert strings(left.words("whitespace")) == [
+        ["one", "two"],
+        [],
+        ["x" * 199 + "y"],
+        ["four", "five"],
+    ]
+    assert strings(segment(texts.take([4])).words("whitespace")) == [["x" * 199 + "y"]]
+
+
+@pytest.mark.parametrize(
+    "rows", [["b", "a"], ["a", "a"], ["a", "c"], ["ab"], ["x" * 63 + "y" + "x" * 70]]
+)
+def test_rows_that_are_others_are_segmented_anew(rows):
+    segment(column("a", "b", "x" * 134)).words("whitespace")
+    assert strings(segment(column(*rows)).words("whitespace")) == [[text] for text in rows]
 
 
 def test_memory_of_a_remembered_column_is_not_used_again():
