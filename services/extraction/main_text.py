@@ -4,14 +4,11 @@ trafilatura is the engine of RefinedWeb and FineWeb (specs, sections 1.2 and 10.
 one of DCLM (section 12), about ten times as fast, jusText the one of The Pile (8.2).
 """
 
-import logging
 import re
 import unicodedata
-from collections.abc import Callable
-from functools import cache
 from typing import Final, Literal
 
-from services.extraction.engines import justext, resiliparse
+from services.extraction.engines import justext, resiliparse, trafilatura
 from services.extraction.engines.justext import JustextParams
 from services.extraction.page import Page
 from shared.step import Params
@@ -41,7 +38,7 @@ def page_text(page: Page, params: MainTextParams) -> str:
     if not page.is_markup:
         text = page.text
     elif params.engine == "trafilatura":
-        text = _trafilatura(page.text, favor_precision=params.favor_precision)
+        text = trafilatura.main_text(page.text, favor_precision=params.favor_precision)
     elif params.engine == "resiliparse":
         text = resiliparse.main_text(page.text)
     elif params.engine == "plain_text":
@@ -63,31 +60,5 @@ def clean(text: str) -> str:
 
 
 def reset_engines() -> None:
-    """Free what trafilatura remembers of earlier pages.
-
-    They are caches of pure functions, so no result depends on them, but each holds up to 1,024
-    lines of any length.
-    """
-    from trafilatura.meta import reset_caches
-
-    _trafilatura_extract()
-    reset_caches()
-
-
-def _trafilatura(html: str, *, favor_precision: bool) -> str:
-    """As `trafilatura.extract` with its defaults, but without comments."""
-    found = _trafilatura_extract()(
-        html, favor_precision=favor_precision, include_comments=False, deduplicate=False
-    )
-    return found or ""
-
-
-@cache
-def _trafilatura_extract() -> Callable[..., str | None]:
-    """The function, once its modules have been told not to log a line for every empty page."""
-    import trafilatura
-
-    for name in ("trafilatura", "htmldate"):
-        logging.getLogger(name).setLevel(logging.CRITICAL)
-    extract: Callable[..., str | None] = trafilatura.extract
-    return extract
+    """Free what an engine remembers of earlier pages; no result depends on it."""
+    trafilatura.reset()

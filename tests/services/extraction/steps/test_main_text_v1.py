@@ -160,7 +160,7 @@ def test_the_engines_exception_is_the_rows_error(monkeypatch):
             raise RecursionError("maximum recursion depth exceeded")
         return html
 
-    monkeypatch.setattr(main_text, "_trafilatura_extract", lambda: refuse)
+    monkeypatch.setattr(main_text.trafilatura, "main_text", refuse)
     table = run([(b"deep", HTML), (b"flat", HTML)])
     assert table["text"].to_pylist() == [None, "flat"]
     assert table["error"].to_pylist() == [
