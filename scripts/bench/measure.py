@@ -10,25 +10,61 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 Piece = TypeVar("Piece")
 Result = TypeVar("Result")
-
-#: Stages in their order, each with the step of ours that does what datatrove's block does.
-STAGES = (
-    ("reading", "extraction.records_v1", "WarcReader"),
-    ("main text", "extraction.main_text_v1", "Trafilatura"),
-    ("language", "langid.fasttext_v1", "LanguageFilter"),
-    ("Gopher repetition", "quality.gopher_repetition_v1", "GopherRepetitionFilter"),
-    ("Gopher quality", "quality.gopher_quality_v1", "GopherQualityFilter"),
-    ("MinHash signature", "dedup.minhash_v1", "MinhashDedupSignature"),
-)
-#: A result of the whole pipeline: where the sides differ most, and why.
-ALPHABETIC = "dropped by alphabetic words"
 PROCESSES = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
-#: Texts that every stage has seen before its clock starts (models loaded, loops compiled).
+#: Pages and texts that every stage has seen before its clock starts (models and lists loaded, loops
+#: compiled).
 WARM_UP = 8
+#: The engines of `extraction.main_text_v1`; datatrove's Trafilatura is measured beside each.
+ENGINES = ("trafilatura", "resiliparse", "justext")
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A stage, our step, and the block of datatrove that does the same; "" where it has none."""
+
+    name: str
+    step: str
+    block: str
+    #: Goes over the archive's pages, or over the texts that our trafilatura finds in them.
+    over: Literal["pages", "texts"]
+    #: Part of the line from archive to filtered text that is no extraction.
+    is_rest: bool = False
+
+
+#: In the order of the line. Main text by other engines and MinHash are no part of it.
+STAGES = (
+    Stage("reading", "extraction.records_v1", "WarcReader", "pages", is_rest=True),
+    Stage("decoding", "a part of extraction.main_text_v1", "", "pages", is_rest=True),
+    Stage("URL rules", "extraction.url_filter_v1", "URLFilter", "pages", is_rest=True),
+    Stage("language pre-check", "extraction.precheck_v1", "", "pages"),
+    *(
+        Stage(f"main text, {engine}", "extraction.main_text_v1", "Trafilatura", "pages")
+        for engine in ENGINES
+    ),
+    Stage("language", "langid.fasttext_v1", "LanguageFilter", "texts", is_rest=True),
+    Stage(
+        "Gopher repetition",
+        "quality.gopher_repetition_v1",
+        "GopherRepetitionFilter",
+        "texts",
+        is_rest=True,
+    ),
+    Stage(
+        "Gopher quality", "quality.gopher_quality_v1", "GopherQualityFilter", "texts", is_rest=True
+    ),
+    Stage("line corrections", "quality.line_corrections_v1", "", "texts", is_rest=True),
+    Stage("C4", "quality.c4_quality_v1", "C4QualityFilter", "texts", is_rest=True),
+    Stage("FineWeb", "quality.fineweb_quality_v1", "FineWebQualityFilter", "texts", is_rest=True),
+    Stage("writing", "Parquet, all columns", "JsonlWriter", "texts", is_rest=True),
+    Stage("MinHash signature", "dedup.minhash_v1", "MinhashDedupSignature", "texts"),
+)
+
+#: Stages of the whole line after which the pages that are left are compared.
+DROPPING = ("URL rules", "language", "Gopher repetition", "Gopher quality", "C4", "FineWeb")
 
 
 def cpu_seconds() -> float:
@@ -58,7 +94,6 @@ class Outcome:
     versions: dict[str, str]
     stages: list[Measured]
     peak_rss_bytes: list[int] = field(default_factory=list)
-    page_ids: list[str] = field(default_factory=list)
 
     def save(self, path: Path) -> None:
         """As JSON."""
@@ -69,6 +104,32 @@ class Outcome:
         """As saved."""
         raw: dict[str, Any] = json.loads(path.read_text())
         return cls(**{**raw, "stages": [Measured(**s) for s in raw["stages"]]})
+
+
+@dataclass(frozen=True)
+class Pages:
+    """A folder of archives in which every record is a page to both sides; beside it, lists."""
+
+    folder: Path
+
+    @property
+    def archives(self) -> list[Path]:
+        """In the order in which both sides read them."""
+        return sorted(self.folder.glob("*.warc.gz"))
+
+    @property
+    def count(self) -> int:
+        """How many pages."""
+        return int((self.folder / "count").read_text())
+
+    @property
+    def warm(self) -> "Pages":
+        """A few pages, for the start of a process."""
+        return Pages(self.folder.parent / "warm")
+
+    def lists(self, side: str) -> Any:
+        """The URL filter's lists, as parameters of that side's filter."""
+        return json.loads((self.folder.parent / f"{side}-lists.json").read_text())
 
 
 def timed(stage: str, pages: int, work: Callable[[], Result]) -> tuple[Measured, Result]:

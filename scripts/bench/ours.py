@@ -1,74 +1,101 @@
 """Our side: the registered steps, as the tasks of a batch call them.
 
-    python ours.py cut|stages|pipeline WORK ARCHIVE
+    python -m scripts.bench.ours cut|stages|pipeline-ENGINE WORK FOLDER
 
-`cut` copies the records that both readers take for pages into an archive of their own.
-`stages` calls step after step, each on all pages, in the tables that the archive reader yields.
-`pipeline` submits the archive with a recipe of the same steps and thresholds to an empty store and
-runs its tasks to the end, receipts and Parquet included.
+`cut` copies pages into archives of their own; `stages` runs step after step on them, in the tables
+that the archive reader yields; `pipeline-ENGINE` runs the whole line.
+
+The whole line is the shipped recipe `fineweb` up to its export, submitted to an empty store and run
+to its end, receipts and Parquet included.
 """
 
 import json
 import sys
 from collections import Counter
-from collections.abc import Iterator
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from measure import (
-    ALPHABETIC,
+
+from scripts.bench.measure import (
+    DROPPING,
+    ENGINES,
     STAGES,
     WARM_UP,
     Measured,
     Outcome,
+    Pages,
     peak_rss_bytes,
     timed,
     timed_in_turn,
 )
-
-from shared.recipe import BoundStep, load_recipe, parse_yaml, resolve
-from shared.shards import ShardReader
+from scripts.reference import read_archive
+from services.extraction.page import forget_pages, read_page
+from shared.columns import ColumnWriter
+from shared.progress import Funnel
+from shared.recipe import BoundStep, load_recipe, resolve
+from shared.stages import Pipeline
 from shared.store import Store
 from shared.testing import drive, make_batch
+from shared.text.edits import apply_edits
 
-RECIPE = Path(__file__).with_name("recipe.yaml")
-PACKAGES = ("trafilatura", "lxml", "fasttext-community", "numba", "pyarrow", "numpy")
-
-
-def bound_steps() -> list[BoundStep]:
-    """The steps of the benchmark's recipe, in the order of `STAGES`."""
-    raw = parse_yaml(RECIPE.read_text(), RECIPE.name)
-    steps = resolve(load_recipe(raw)).steps
-    assert [b.step.name for b in steps] == [ours for _, ours, _ in STAGES]
-    return list(steps)
-
-
-def read(bound: BoundStep, archive: Path) -> Iterator[pa.Table]:
-    """All documents of the archive, in the reader's tables."""
-    assert bound.step.source is not None
-    size = archive.stat().st_size
-    with archive.open("rb") as file:
-
-        def fetch(offset: int, length: int) -> bytes:
-            file.seek(offset)
-            return file.read(length)
-
-        reader = ShardReader(archive.name, size, 0, size, fetch)
-        yield from bound.step.source(reader, bound.params)
+PACKAGES = ("trafilatura", "resiliparse", "lxml", "fasttext-community", "numba", "pyarrow", "numpy")
+RECIPE = "fineweb"
+#: Steps that are measured and are not in the recipe.
+EXTRA: tuple[dict[str, Any], ...] = (
+    {"step": "quality.line_corrections_v1"},
+    {
+        "step": "dedup.minhash_v1",
+        "params": {"bands": 14, "rows": 8, "ngram": 5, "scheme": "datatrove"},
+    },
+)
 
 
-def cut(work: Path, archive: Path) -> None:
-    """Write the archive's pages, and no other record, to an archive that both sides read."""
-    wanted = set(json.loads((work / "pages.json").read_text()))
-    data = archive.read_bytes()
-    rows = [row for table in read(bound_steps()[0], archive) for row in table.to_pylist()]
-    chosen = [row for row in rows if row["record_id"] in wanted]
-    assert len(chosen) == len(wanted)
-    ranges = [(row["offset"], row["offset"] + row["length"]) for row in chosen]
-    (work / "pages.warc.gz").write_bytes(b"".join(data[start:end] for start, end in ranges))
+def line(pages: Pages, engine: str = "trafilatura") -> dict[str, Any]:
+    """The recipe up to its export, with the engine and the lists of the URL filter.
+
+    Without the pre-check where the engine takes no longer than it does.
+    """
+    steps = [s.model_dump() for s in load_recipe(RECIPE).steps]
+    steps = [s for s in steps if s["step"].split(".")[0] not in ("dedup", "export")]
+    if engine == "resiliparse":
+        steps = [s for s in steps if s["step"] != "extraction.precheck_v1"]
+    by_name = {s["step"]: s["params"] for s in steps}
+    by_name["extraction.main_text_v1"]["engine"] = engine
+    by_name["extraction.url_filter_v1"].update(pages.lists("our"))
+    return {"name": "benchmark", "steps": steps}
+
+
+def bound_steps(pages: Pages) -> dict[str, BoundStep]:
+    """The steps that are measured by themselves."""
+    raw = line(pages)
+    return {
+        b.step.name: b
+        for b in resolve(load_recipe({**raw, "steps": [*raw["steps"], *EXTRA]})).steps
+    }
+
+
+def cut(folder: Path) -> None:
+    """Write the wanted pages, and no other record, to archives that both sides read.
+
+    `wanted.json` names them by archive, all records that the other reader takes for pages.
+    """
+    wanted: dict[str, list[str]] = json.loads((folder / "wanted.json").read_text())
+    for name, ids in wanted.items():
+        archive, chosen = Path(name), set(ids)
+        data = archive.read_bytes()
+        ranges = [
+            (row["offset"], row["offset"] + row["length"])
+            for table in read_archive(archive)
+            for row in table.select(["record_id", "offset", "length"]).to_pylist()
+            if row["record_id"] in chosen
+        ]
+        assert len(ranges) == len(chosen)
+        (folder / archive.name).write_bytes(b"".join(data[start:end] for start, end in ranges))
+    (folder / "count").write_text(str(sum(map(len, wanted.values()))))
 
 
 def run_step(bound: BoundStep, table: pa.Table) -> pa.Table:
@@ -78,63 +105,171 @@ def run_step(bound: BoundStep, table: pa.Table) -> pa.Table:
     return row(table.select(list(bound.step.reads)), bound.params)
 
 
-def faults(tables: list[pa.Table]) -> int:
-    """Rows with an error."""
-    return sum(len(t) - t["error"].null_count for t in tables if "error" in t.column_names)
+def read(bound: BoundStep, pages: Pages) -> list[pa.Table]:
+    """All pages, in the reader's tables."""
+    return [t for archive in pages.archives for t in read_archive(archive, bound.params)]
 
 
-def run_stages(work: Path, archive: Path) -> list[Measured]:
+def decode(table: pa.Table) -> None:
+    """What the main text step does first, and datatrove's reader last."""
+    for payload, content_type in zip(table["payload"], table["content_type"], strict=True):
+        read_page(payload.as_py(), content_type.as_py())
+
+
+def run_stages(work: Path, pages: Pages) -> list[Measured]:
     """Every step on the same pages; leaves the texts that both sides go on with."""
-    pages = len(json.loads((work / "pages.json").read_text()))
-    names = [stage for stage, _, _ in STAGES]
-    records, main_text, *others = bound_steps()
-    reading, found = timed(names[0], pages, lambda: sum(map(len, read(records, archive))))
-    assert found == pages
-    tables = list(read(records, archive))
-    run_step(main_text, tables[0][:WARM_UP])
-    extraction, extracted = timed(
-        names[1], pages, lambda: [run_step(main_text, table) for table in tables]
+    steps = bound_steps(pages)
+    reading, found = timed(
+        "reading", pages.count, lambda: sum(map(len, read(steps["extraction.records_v1"], pages)))
     )
-    texts = [t.select(["text"]).filter(pc.greater(t["characters"], 0)) for t in extracted]
-    kept = [text for t in texts for text in t["text"].to_pylist()]
-    (work / "texts.json").write_text(json.dumps(kept))
-    extraction.results = {"with text": len(kept), "errors": faults(extracted)}
-    measured = [reading, extraction]
-    for bound in others:
-        run_step(bound, texts[0][:WARM_UP])
-    works = [partial(run_step, bound) for bound in others]
-    for stage, done in zip(*timed_in_turn(names[2:], texts, works), strict=True):
-        stage.pages, stage.results = len(kept), {"errors": faults(done)}
-        measured.append(stage)
+    assert found == pages.count
+    tables = read(steps["extraction.records_v1"], pages)
+    measured = [reading, page_stage("decoding", decode, tables)[0]]
+    for stage, name in (
+        ("URL rules", "extraction.url_filter_v1"),
+        ("language pre-check", "extraction.precheck_v1"),
+    ):
+        measured.append(page_stage(stage, partial(run_step, steps[name]), tables)[0])
+    extracted = {}
+    for engine in ENGINES:
+        extract = partial(run_step, with_engine(steps["extraction.main_text_v1"], engine))
+        done, extracted[engine] = page_stage(f"main text, {engine}", extract, tables)
+        done.results = {
+            "with text": sum(
+                pc.sum(pc.greater(t["characters"], 0)).as_py() for t in extracted[engine]
+            )
+        }
+        measured.append(done)
+    rows = joined(tables, extracted["trafilatura"])
+    columns = ["record_id", "url", "text"]
+    (work / "texts.json").write_text(
+        json.dumps([r for t in rows for r in t.select(columns).to_pylist()])
+    )
+    measured += text_stages(work, steps, rows)
+    for one in measured:
+        one.pages = one.pages or sum(map(len, rows))
     return measured
 
 
-def run_pipeline(work: Path, archive: Path) -> Measured:
-    """The archive through the recipe, as a worker would run it."""
-    pages = len(json.loads((work / "pages.json").read_text()))
-    store = Store(str(work / "store"))
-    batch = make_batch([archive], parse_yaml(RECIPE.read_text(), RECIPE.name))
-    measured, (_, funnel) = timed("pipeline", pages, lambda: drive(store, batch))
+def with_engine(bound: BoundStep, engine: str) -> BoundStep:
+    """The main text step with another engine."""
+    params = bound.params.model_copy(update={"engine": engine})
+    return BoundStep(**{**vars(bound), "params": params})
+
+
+def page_stage(stage: str, work: Any, tables: list[pa.Table]) -> tuple[Measured, list[Any]]:
+    """A stage over all pages; what an earlier stage decoded is forgotten."""
+    work(tables[0][:WARM_UP])
+    forget_pages()
+    return timed(stage, sum(map(len, tables)), lambda: [work(table) for table in tables])
+
+
+def joined(tables: list[pa.Table], extracted: list[pa.Table]) -> list[pa.Table]:
+    """Spine and main text of the pages that have one."""
+    rows = []
+    for spine, text in zip(tables, extracted, strict=True):
+        table = spine.drop_columns(["payload"])
+        for name in ("text", "charset", "characters"):
+            table = table.append_column(name, text[name])
+        rows.append(table.filter(pc.greater(text["characters"], 0)))
+    return rows
+
+
+def text_stages(work: Path, steps: dict[str, BoundStep], rows: list[pa.Table]) -> list[Measured]:
+    """The steps over texts, piece by piece, then writing what they measured, then MinHash."""
+    names = [s.name for s in STAGES if s.over == "texts"]
+    short = {s.name: steps[s.step] for s in STAGES if s.step in steps}
+    cleaned = Cleaned(short["C4"])
+    works: list[Any] = [partial(run_step, short[name]) for name in names[:-2]]
+    works[names.index("C4")] = cleaned.clean
+    works[names.index("FineWeb")] = lambda _table: run_step(short["FineWeb"], cleaned.text)
+    for one in works:
+        one(rows[0][:WARM_UP])
+    measured, results = timed_in_turn(names[:-2], rows, works)
+    outputs = [rows, rows, *results]
+    bound = [steps["extraction.records_v1"], steps["extraction.main_text_v1"]]
+    bound += [short[name] for name in names[:-2]]
+    writing, _ = timed("writing", 0, lambda: write(Store(str(work / "columns")), bound, outputs))
+    minhash = short["MinHash signature"]
+    run_step(minhash, rows[0][:WARM_UP])
+    signing, _ = timed("MinHash signature", 0, lambda: [run_step(minhash, t) for t in rows])
+    return [*measured, writing, signing]
+
+
+class Cleaned:
+    """C4's step, and what it leaves to the step after it: of a page that it drops, the page."""
+
+    def __init__(self, bound: BoundStep) -> None:
+        self.bound = bound
+        self.before = self.after = pa.table({})
+
+    def clean(self, table: pa.Table) -> pa.Table:
+        """Measure."""
+        self.before, self.after = table, run_step(self.bound, table)
+        return self.after
+
+    @property
+    def text(self) -> pa.Table:
+        """The texts after the edits."""
+        columns = {name: self.after[name] for name in self.after.column_names}
+        kept = pa.chunked_array([pa.array([True] * len(self.after))])
+        for rule in self.bound.rules:
+            kept = pc.and_(kept, rule.holds(columns))
+        texts = self.before["text"]
+        return pa.table({"text": pc.if_else(kept, apply_edits(texts, self.after["edits"]), texts)})
+
+
+def write(store: Store, steps: list[BoundStep], outputs: list[list[pa.Table]]) -> None:
+    """The columns of each step as one object of a store, as a worker commits them."""
+    for bound, tables in zip(steps, outputs, strict=True):
+        schema = bound.step.schema
+        writer = ColumnWriter(schema)
+        for table in tables:
+            errors = pa.nulls(len(table), pa.string())
+            whole = table if "error" in table.column_names else table.append_column("error", errors)
+            writer.write(whole.select(schema.names).cast(schema))
+        writer.commit(store, f"columns/{bound.step.short}/", "0", {})
+
+
+def run_pipeline(work: Path, pages: Pages, engine: str) -> list[Measured]:
+    """A few pages in a fresh process, then the archives, as a worker would run them."""
+    found = []
+    for stage, some in (("start-up", pages.warm), ("pipeline", pages)):
+        store = Store(str(work / f"store-{engine}-{stage}"))
+        batch = make_batch(some.archives, line(pages, engine))
+        measured, funnel = timed(stage, some.count, partial(drive, store, batch))
+        measured.results = left(*funnel)
+        found.append(measured)
+    return found
+
+
+def left(pipeline: Pipeline, funnel: Funnel) -> dict[str, int]:
+    """Pages after each group of rules."""
+    results = {}
     tallies = [funnel.stages[index].tally for index in sorted(funnel.stages)]
     dropped = sum((tally.dropped for tally in tallies), Counter[str]())
-    assert not any(tally.failed for tally in tallies)
-    left = tallies[0].entered
-    for name, ours, _ in STAGES[:-1]:
-        short = ours.partition(".")[2]
-        left -= sum(n for rule, n in dropped.items() if rule.startswith(f"{short}."))
-        measured.results[name] = left
-    assert left == tallies[-1].kept
-    measured.results[ALPHABETIC] = dropped["gopher_quality_v1.alpha_words"]
-    return measured
+    failed = sum(sum(tally.failed.values()) for tally in tallies)
+    kept = tallies[0].entered
+    names = {s.step: s.name for s in STAGES if s.name in DROPPING}
+    for bound in pipeline.recipe.steps:
+        kept -= sum(dropped[rule] for rule in bound.rule_names)
+        if bound.step.name in names:
+            results[names[bound.step.name]] = kept
+    assert kept - failed == tallies[-1].kept
+    return results | {"failed": failed}
 
 
 def main() -> None:
     """Measure and write `ours-<mode>.json` into the work folder."""
-    mode, work, archive = sys.argv[1], Path(sys.argv[2]).resolve(), Path(sys.argv[3]).resolve()
+    mode, work, folder = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3])
     if mode == "cut":
-        cut(work, archive)
+        cut(folder)
         return
-    measured = run_stages(work, archive) if mode == "stages" else [run_pipeline(work, archive)]
+    pages = Pages(folder)
+    if mode == "stages":
+        measured = run_stages(work, pages)
+    else:
+        measured = run_pipeline(work, pages, mode.removeprefix("pipeline-"))
     outcome = Outcome({p: version(p) for p in ("corpusmill", *PACKAGES)}, measured)
     outcome.peak_rss_bytes = peak_rss_bytes()
     outcome.save(work / f"ours-{mode}.json")

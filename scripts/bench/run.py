@@ -1,99 +1,145 @@
-"""The benchmark: Corpusmill and datatrove on the same archive, stage by stage and as a whole.
+"""The benchmark: Corpusmill and datatrove on the same archives, stage by stage and as a whole.
 
-    make bench                                   (about seven minutes)
-    python scripts/bench/run.py [ARCHIVE] [--output FILE]
+    make bench                                            (about twelve minutes on two cores)
+    python -m scripts.bench.run --pages 20 --rounds 1     (a try: so many pages of each archive)
 
-It makes `.venv-bench` with datatrove 0.10.1 and what it needs, runs each side in processes of its
-own, one after the other, refuses to compare unequal numbers of pages, and writes
-`docs/benchmarks.md`. Without an archive it takes `open-en-00000.warc.gz` of the test data, and
-where that is absent the sample.
+Runs each side in processes of its own, one after the other, refuses to compare unequal numbers of
+pages, and writes `docs/benchmarks.md`. Where the archives of the test data are absent it takes the
+sample. datatrove runs in its own environment, `.venv-bench` (`make .venv-bench/installed`).
 """
 
 import argparse
 import json
-import os
-import shutil
 import subprocess
 import sys
 import tempfile
-import venv
 from collections import defaultdict
+from dataclasses import dataclass
 from pathlib import Path
 
-from measure import Outcome
-from report import write_report
+from scripts.bench.measure import WARM_UP, Outcome
+from scripts.bench.report import write_report
+from scripts.parity import urls
+from scripts.parity.sides import URL_OPTIONS, WHOLE
+from scripts.reference import (
+    DATA,
+    MODEL,
+    ROOT,
+    open_archives,
+    sample_archives,
+    their_environment,
+    their_python,
+)
 
-HERE = Path(__file__).resolve().parent
-ROOT = HERE.parents[1]
-REQUIREMENTS = ROOT / "requirements" / "bench.txt"
-MODEL = ROOT / "services" / "langid" / "models" / "lid.176.ftz"
-DATA = Path(os.environ.get("CORPUSMILL_TEST_DATA", ROOT.parent / "shared" / "data"))
-#: Each side runs this often, in turn with the other; the page shows medians and ranges.
-ROUNDS = 3
 #: One thread each: the numbers are CPU time on one core.
 ONE_THREAD = dict.fromkeys(
     ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS", "ARROW_NUM_THREADS"), "1"
 )
+#: How often the sides run, in turn; the page shows medians and ranges. All archives take minutes.
+ROUNDS = {"stages": 3, "first": 2, "all": 1}
+#: The stage table takes so many pages of the first archive, evenly spread: 15 blocks on each.
+STAGE_PAGES = 300
+#: The engines of the whole line.
+LINES = ("trafilatura", "resiliparse")
 
 
-def default_archive() -> Path:
-    """The benchmark's archive, or a part of the sample."""
-    real = DATA / "warc" / "open" / "open-en-00000.warc.gz"
-    return real if real.is_file() else ROOT / "sample" / "sample-0.warc.gz"
+@dataclass(frozen=True)
+class Plan:
+    """What to measure: at most so many pages an archive, at most so many rounds."""
+
+    pages: int | None
+    rounds: int | None
+
+    def rounds_of(self, what: str) -> int:
+        """How often."""
+        return min(ROUNDS[what], self.rounds or ROUNDS[what])
 
 
-def their_python() -> Path:
-    """The interpreter of datatrove's environment; made, or made again when its pins changed."""
-    folder = ROOT / ".venv-bench"
-    python, stamp = folder / "bin" / "python", folder / "requirements.txt"
-    if not stamp.is_file() or stamp.read_text() != REQUIREMENTS.read_text():
-        print("installing datatrove into .venv-bench", flush=True)
-        venv.create(folder, with_pip=True, clear=True)
-        # Every package is pinned, so nothing is left to resolve.
-        options = ("--quiet", "--no-deps", "-r", str(REQUIREMENTS))
-        subprocess.run([str(python), "-m", "pip", "install", *options], check=True)
-        stamp.write_text(REQUIREMENTS.read_text())
-    return python
-
-
-def run_side(python: Path | str, side: str, mode: str, work: Path, archive: Path) -> None:
+def run_side(side: str, mode: str, work: Path, folder: Path) -> None:
     """One side in one mode, in a process of its own."""
-    print(f"{side} {mode}", flush=True)
-    command: list[Path | str] = [python, HERE / f"{side}.py", mode, work, archive]
+    print(f"{side} {mode} {folder.name}", flush=True)
+    python = their_python() if side == "theirs" else Path(sys.executable)
+    command: list[str | Path] = [python, "-m", f"scripts.bench.{side}", mode, work, folder]
     if side == "theirs":
         command.append(MODEL)
-    assets = {"HF_ASSETS_CACHE": str(work / "assets"), "HF_HUB_OFFLINE": "1"}
-    subprocess.run(command, check=True, env={**os.environ, **ONE_THREAD, **assets}, cwd=work)
+    environment = {**their_environment(work.parent), **ONE_THREAD}
+    subprocess.run(command, check=True, env=environment, cwd=ROOT)
 
 
-def measure(archive: Path, work: Path) -> dict[str, list[Outcome]]:
-    """All runs by name, on the records that datatrove's reader takes for pages."""
-    python = their_python()
-    run_side(python, "theirs", "pages", work, archive)
-    pages = Outcome.load(work / "theirs-pages.json").page_ids
-    (work / "pages.json").write_text(json.dumps(pages))
-    run_side(sys.executable, "ours", "cut", work, archive)
-    outcomes: dict[str, list[Outcome]] = defaultdict(list)
-    for round_ in range(ROUNDS):
-        folder = work / str(round_)
+def prepare(work: Path, archives: list[Path], plan: Plan) -> dict[str, Path]:
+    """Folders of pages: a few, some of the first archive, all of it, all archives."""
+    first = archives[:1]
+    wanted = {
+        "warm": (first, WARM_UP),
+        "stages": (first, STAGE_PAGES),
+        "first": (first, None),
+        "all": (archives, None),
+    }
+    sets = {}
+    for name, (some, most) in wanted.items():
+        folder = sets[name] = work / name
         folder.mkdir()
-        shutil.copy(work / "pages.json", folder)
-        for mode in ("stages", "pipeline"):
-            for side, interpreter in (("ours", sys.executable), ("theirs", python)):
-                run_side(interpreter, side, mode, folder, work / "pages.warc.gz")
-                outcomes[f"{side}-{mode}"].append(Outcome.load(folder / f"{side}-{mode}.json"))
+        (folder / "archives.json").write_text(json.dumps([str(a) for a in some]))
+        run_side("theirs", "pages", work, folder)
+        ids: dict[str, list[str]] = json.loads((folder / "ids.json").read_text())
+        limit = min(filter(None, (most, plan.pages)), default=None)
+        spread = {archive: evenly(found, limit) for archive, found in ids.items()}
+        (folder / "wanted.json").write_text(json.dumps(spread))
+        run_side("ours", "cut", work, folder)
+    return sets
+
+
+def evenly(ids: list[str], limit: int | None) -> list[str]:
+    """At most `limit` of them, evenly spread."""
+    if limit is None or limit >= len(ids):
+        return ids
+    return [ids[i * len(ids) // limit] for i in range(limit)]
+
+
+def write_lists(work: Path) -> str:
+    """The URL filter's lists for both sides; says which they are."""
+    tar = DATA / "lists" / "ut1.tar.gz"
+    real = tar.is_file()
+    lists = urls.read_lists(DATA) if real else urls.SMALL
+    ours = urls.our_params(work / "lists", lists, tar if real else None)[WHOLE]
+    (work / "our-lists.json").write_text(json.dumps(ours))
+    theirs = {option: lists[rule] for rule, option in URL_OPTIONS.items()}
+    (work / "their-lists.json").write_text(json.dumps(theirs))
+    return f"{sum(map(len, lists.values())):,} entries ({'UT1, datatrove' if real else 'made up'})"
+
+
+def measure(archives: list[Path], work: Path, plan: Plan) -> dict[str, list[Outcome]]:
+    """All outcomes by name: `<side>-<mode>-<pages>`."""
+    sets = prepare(work, archives, plan)
+    runs = [("ours", f"pipeline-{engine}") for engine in LINES] + [("theirs", "pipeline")]
+    modes = {"stages": [("ours", "stages"), ("theirs", "stages")], "first": runs, "all": runs}
+    outcomes: dict[str, list[Outcome]] = defaultdict(list)
+    for name, sides in modes.items():
+        for round_ in range(plan.rounds_of(name)):
+            here = work / f"{name}-{round_}"
+            here.mkdir()
+            for side, mode in sides:
+                run_side(side, mode, here, sets[name])
+                outcomes[f"{side}-{mode}-{name}"].append(Outcome.load(here / f"{side}-{mode}.json"))
     return outcomes
 
 
 def main() -> None:
     """Measure and report."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("archive", nargs="?", type=Path, default=default_archive())
+    parser.add_argument(
+        "archives", nargs="*", type=Path, default=open_archives() or sample_archives()
+    )
     parser.add_argument("--output", type=Path, default=ROOT / "docs" / "benchmarks.md")
+    parser.add_argument("--pages", type=int, help="at most so many pages of each archive")
+    parser.add_argument("--rounds", type=int, help="at most so many rounds")
     options = parser.parse_args()
+    archives = [archive.resolve() for archive in options.archives]
     with tempfile.TemporaryDirectory() as folder:
-        outcomes = measure(options.archive.resolve(), Path(folder))
-    text = write_report(options.archive.name, outcomes)
+        work = Path(folder)
+        lists = write_lists(work)
+        outcomes = measure(archives, work, Plan(options.pages, options.rounds))
+    text = write_report([archive.name for archive in archives], lists, outcomes)
     options.output.write_text(text)
     print(text)
 

@@ -48,7 +48,7 @@ class Agreement:
     rule: str
     compared: int = 0
     same: int = 0
-    dropped: int = 0
+    hits: int = 0
     their_faults: int = 0
     with_value: int = 0
     same_value: int = 0
@@ -84,8 +84,8 @@ def missing(ours: Side, theirs: Side) -> list[str]:
 
 def _compare_rule(group: str, rule: str, ours: Side, theirs: Side, ids: list[str]) -> Agreement:
     """Where their filter raises there is nothing to compare; where ours does, we differ."""
-    result = Agreement(group, rule)
     one, other = ours.rules[key(group, rule)], theirs.rules[key(group, rule)]
+    result = Agreement(group, rule, hits=other.hits)
     causes = _causes(group, ours, theirs, len(ids))
     for i, (document, cause) in enumerate(zip(ids, causes, strict=True)):
         theirs_says, ours_says = other.decisions[i], one.decisions[i]
@@ -94,7 +94,6 @@ def _compare_rule(group: str, rule: str, ours: Side, theirs: Side, ids: list[str
             continue
         result.compared += 1
         result.same += ours_says == theirs_says
-        result.dropped += theirs_says in (False, "dropped")
         _compare_values(result, one.values[i], other.values[i], cause)
         if ours_says != theirs_says:
             ours_shown, theirs_shown = _shown(one, i), _shown(other, i)

@@ -184,7 +184,8 @@ def add_texts(
     column = pa.chunked_array([texts], pa.large_string())
     left = apply_edits(column, table["edits"]).to_pylist()
     for keep, text, value in zip(kept, left, values, strict=True):
-        side.column(C4, rule).add(digest([text]) if keep else DROPPED, value)
+        left_of_it = digest([text]) if keep else DROPPED
+        side.column(C4, rule).add(keep if rule == "bad_words" else left_of_it, value)
 
 
 def judge_paragraphs(side: Side, preset: Preset, texts: list[str]) -> None:

@@ -22,13 +22,13 @@ UNKNOWN = "**no cause is known**"
 def table(agreements: list[Agreement]) -> str:
     """A row a rule, as Markdown."""
     lines = [
-        "| rule | documents | dropped | same decision | floor | values | equal | largest apart |",
+        "| rule | documents | hits | same decision | floor | values | equal | largest apart |",
         "|---|---|---|---|---|---|---|---|",
     ]
     for a in agreements:
         values = f"{a.with_value} | {_percent(a.same_value, a.with_value)} | {a.largest:.3g}"
         lines.append(
-            f"| {a.group}: {a.rule} | {a.compared} | {a.dropped} | {_percent(a.same, a.compared)} "
+            f"| {a.group}: {a.rule} | {a.compared} | {a.hits} | {_percent(a.same, a.compared)} "
             f"| {100 * FLOORS[a.group]:g} % | {values if a.with_value else ' | | '} |"
         )
     return "\n".join(lines)

@@ -78,6 +78,14 @@ RULES: dict[str, tuple[str, ...]] = {
     ),
     FINEWEB: ("line_punct", "short_lines", "dup_lines", "newlines", WHOLE),
 }
+#: The options of datatrove's URLFilter that take the lists.
+URL_OPTIONS = {
+    "domain": "extra_domains",
+    "url": "extra_urls",
+    "hard_words": "banned_words",
+    "soft_words": "soft_banned_words",
+    "strict_words": "banned_subwords",
+}
 #: How each side segments a text or a URL: no rules, but where differences of rules come from.
 EVIDENCE = ("words", "sentences", "registered_domain")
 
@@ -119,11 +127,14 @@ class Column:
 
     decisions: list[Decision] = field(default_factory=list)
     values: list[Value] = field(default_factory=list)
+    #: Documents that the rule drops or changes.
+    hits: int = 0
 
-    def add(self, decision: Decision, value: Value = None) -> None:
-        """The next document's."""
+    def add(self, decision: Decision, value: Value = None, *, changed: bool = False) -> None:
+        """The next document's; `changed`: it stays, with another text."""
         self.decisions.append(decision)
         self.values.append(value)
+        self.hits += changed or decision in (False, DROPPED)
 
 
 @dataclass

@@ -43,6 +43,7 @@ from scripts.parity.sides import (
     QUALITY,
     REPETITION,
     URL,
+    URL_OPTIONS,
     WHOLE,
     Inputs,
     Side,
@@ -75,16 +76,10 @@ def run(block: Any, text: str, **metadata: Any) -> Verdict:
 
 def judge_urls(inputs: Inputs, side: Side) -> None:
     """Every list by itself, then all of them, as `extra_...` of an otherwise empty filter."""
-    options = {
-        "domain": "extra_domains",
-        "url": "extra_urls",
-        "hard_words": "banned_words",
-        "soft_words": "soft_banned_words",
-        "strict_words": "banned_subwords",
-    }
-    given = {option: inputs.lists[rule] for rule, option in options.items()}
+    given = {option: inputs.lists[rule] for rule, option in URL_OPTIONS.items()}
     blocks = {
-        rule: URLFilter(**{o: given[o]}, use_integrated_lists=False) for rule, o in options.items()
+        rule: URLFilter(**{o: given[o]}, use_integrated_lists=False)
+        for rule, o in URL_OPTIONS.items()
     }
     blocks[WHOLE] = URLFilter(**given, use_integrated_lists=False)
     # The list of suffixes that came with the package: the newest would be fetched from the network.
@@ -266,7 +261,9 @@ def judge_c4(inputs: Inputs, side: Side) -> None:
     if inputs.bad_words is not None:
         c4_filters._EN_BADWORDS_URL = inputs.bad_words  # noqa: SLF001  # as the model's path
         blocks["bad_words"] = C4BadWordsFilter()
+    nothing = C4QualityFilter(**C4_OFF)
     for document in inputs.texts:
+        untouched = run(nothing, document.content).text
         for rule, block in blocks.items():
             counter = C4_LINES.get(rule, (None, None))[1]
             before = counted(block, counter)
@@ -278,12 +275,13 @@ def judge_c4(inputs: Inputs, side: Side) -> None:
                     value -= blank_lines(document.content)
             elif rule == "sentences":
                 value = sentences_of_lines(document.content)
-            side.column(C4, rule).add(what_is_left(rule, verdict), value)
+            changed = verdict.text not in (untouched, document.content)
+            side.column(C4, rule).add(what_is_left(rule, verdict), value, changed=changed)
 
 
 def what_is_left(rule: str, verdict: Verdict) -> bool | str | None:
     """The digest of the text, that it is gone, or that the filter raised."""
-    if verdict.keep is None or rule == "paragraphs":
+    if verdict.keep is None or rule in ("paragraphs", "bad_words"):
         return verdict.keep
     return digest([verdict.text]) if verdict.keep else DROPPED
 
