@@ -78,24 +78,28 @@ def bound_steps(pages: Pages) -> dict[str, BoundStep]:
     }
 
 
-def cut(folder: Path) -> None:
-    """Write the wanted pages, and no other record, to archives that both sides read.
+def cut(work: Path) -> None:
+    """Write the pages of every set of `sets.json`, and nothing else, to archives of their own."""
+    sets: dict[str, dict[str, list[str]]] = json.loads((work / "sets.json").read_text())
+    for name, archives in sets.items():
+        folder = work / name
+        folder.mkdir()
+        for archive, ids in archives.items():
+            copy_records(Path(archive), folder, set(ids))
+        (folder / "count").write_text(str(sum(map(len, archives.values()))))
 
-    `wanted.json` names them by archive, all records that the other reader takes for pages.
-    """
-    wanted: dict[str, list[str]] = json.loads((folder / "wanted.json").read_text())
-    for name, ids in wanted.items():
-        archive, chosen = Path(name), set(ids)
-        data = archive.read_bytes()
-        ranges = [
-            (row["offset"], row["offset"] + row["length"])
-            for table in read_archive(archive)
-            for row in table.select(["record_id", "offset", "length"]).to_pylist()
-            if row["record_id"] in chosen
-        ]
-        assert len(ranges) == len(chosen)
-        (folder / archive.name).write_bytes(b"".join(data[start:end] for start, end in ranges))
-    (folder / "count").write_text(str(sum(map(len, wanted.values()))))
+
+def copy_records(archive: Path, folder: Path, wanted: set[str]) -> None:
+    """The wanted records of an archive, byte by byte, to an archive of the same name."""
+    data = archive.read_bytes()
+    ranges = [
+        (row["offset"], row["offset"] + row["length"])
+        for table in read_archive(archive)
+        for row in table.select(["record_id", "offset", "length"]).to_pylist()
+        if row["record_id"] in wanted
+    ]
+    assert len(ranges) == len(wanted)
+    (folder / archive.name).write_bytes(b"".join(data[start:end] for start, end in ranges))
 
 
 def run_step(bound: BoundStep, table: pa.Table) -> pa.Table:
@@ -263,7 +267,7 @@ def main() -> None:
     """Measure and write `ours-<mode>.json` into the work folder."""
     mode, work, folder = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3])
     if mode == "cut":
-        cut(folder)
+        cut(work)
         return
     pages = Pages(folder)
     if mode == "stages":

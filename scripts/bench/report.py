@@ -54,7 +54,7 @@ def write_report(archives: list[str], lists: str, outcomes: Outcomes) -> str:
         texts=of_stage(ours, "language").pages,
         their_text=of_stage(theirs, "main text").results["with text"],
         first_rounds=len(outcomes["theirs-pipeline-first"]),
-        all_rounds=len(outcomes["theirs-pipeline-all"]),
+        all_rounds=len(outcomes.get("theirs-pipeline-all", ())),
         stages=stage_table(pairs),
         stage_memory=stage_memory(outcomes),
         lines=line_table(outcomes),
@@ -164,6 +164,8 @@ def line_table(outcomes: Outcomes) -> str:
         "|---" * 13 + "|",
     ]
     for (engine, pages), asked in ASKED.items():
+        if f"theirs-pipeline-{pages}" not in outcomes:
+            continue
         ours, theirs = (
             outcomes[f"ours-pipeline-{engine}-{pages}"],
             outcomes[f"theirs-pipeline-{pages}"],
@@ -204,6 +206,8 @@ def left_table(outcomes: Outcomes) -> str:
         "|---" * (3 + len(DROPPING)) + "|",
     ]
     for pages in ("first", "all"):
+        if f"theirs-pipeline-{pages}" not in outcomes:
+            continue
         sides = [
             (f"ours, {e}", outcomes[f"ours-pipeline-{e}-{pages}"]) for e, p in ASKED if p == pages
         ]

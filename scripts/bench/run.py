@@ -62,31 +62,28 @@ def run_side(side: str, mode: str, work: Path, folder: Path) -> None:
     command: list[str | Path] = [python, "-m", f"scripts.bench.{side}", mode, work, folder]
     if side == "theirs":
         command.append(MODEL)
-    environment = {**their_environment(work.parent), **ONE_THREAD}
+    environment = {**their_environment(work), **ONE_THREAD}
     subprocess.run(command, check=True, env=environment, cwd=ROOT)
 
 
-def prepare(work: Path, archives: list[Path], plan: Plan) -> dict[str, Path]:
+def prepare(work: Path, archives: list[Path], plan: Plan) -> None:
     """Folders of pages: a few, some of the first archive, all of it, all archives."""
-    first = archives[:1]
+    (work / "archives.json").write_text(json.dumps([str(a) for a in archives]))
+    run_side("theirs", "pages", work, work)
+    ids: dict[str, list[str]] = json.loads((work / "ids.json").read_text())
+    first = [str(archives[0])]
     wanted = {
         "warm": (first, WARM_UP),
         "stages": (first, STAGE_PAGES),
         "first": (first, None),
-        "all": (archives, None),
+        "all": (list(ids), None),
     }
     sets = {}
     for name, (some, most) in wanted.items():
-        folder = sets[name] = work / name
-        folder.mkdir()
-        (folder / "archives.json").write_text(json.dumps([str(a) for a in some]))
-        run_side("theirs", "pages", work, folder)
-        ids: dict[str, list[str]] = json.loads((folder / "ids.json").read_text())
         limit = min(filter(None, (most, plan.pages)), default=None)
-        spread = {archive: evenly(found, limit) for archive, found in ids.items()}
-        (folder / "wanted.json").write_text(json.dumps(spread))
-        run_side("ours", "cut", work, folder)
-    return sets
+        sets[name] = {archive: evenly(ids[archive], limit) for archive in some}
+    (work / "sets.json").write_text(json.dumps(sets))
+    run_side("ours", "cut", work, work)
 
 
 def evenly(ids: list[str], limit: int | None) -> list[str]:
@@ -110,16 +107,18 @@ def write_lists(work: Path) -> str:
 
 def measure(archives: list[Path], work: Path, plan: Plan) -> dict[str, list[Outcome]]:
     """All outcomes by name: `<side>-<mode>-<pages>`."""
-    sets = prepare(work, archives, plan)
+    prepare(work, archives, plan)
     runs = [("ours", f"pipeline-{engine}") for engine in LINES] + [("theirs", "pipeline")]
-    modes = {"stages": [("ours", "stages"), ("theirs", "stages")], "first": runs, "all": runs}
+    modes = {"stages": [("ours", "stages"), ("theirs", "stages")], "first": runs}
+    if len(archives) > 1:
+        modes["all"] = runs
     outcomes: dict[str, list[Outcome]] = defaultdict(list)
     for name, sides in modes.items():
         for round_ in range(plan.rounds_of(name)):
-            here = work / f"{name}-{round_}"
-            here.mkdir()
+            here = work / f"round-{round_}" / name
+            here.mkdir(parents=True)
             for side, mode in sides:
-                run_side(side, mode, here, sets[name])
+                run_side(side, mode, here, work / name)
                 outcomes[f"{side}-{mode}-{name}"].append(Outcome.load(here / f"{side}-{mode}.json"))
     return outcomes
 
