@@ -26,13 +26,18 @@ ARCHIVES = "warc/open/open-[eoz]*.warc.gz"
 
 @dataclass(frozen=True)
 class Rule:
-    """A rule of a funnel: documents that it sees, drops, and leaves."""
+    """A rule of a funnel. Characters are of the main text: 0 before there is one."""
 
     name: str
     entered: int
     dropped: int
+    characters_entered: int
     characters: int
-    left: int
+
+    @property
+    def left(self) -> int:
+        """Documents that pass."""
+        return self.entered - self.dropped
 
 
 def run_recipe(recipe: Path, archives: list[Path], work: Path) -> dict[str, Any]:
@@ -48,53 +53,77 @@ def run_recipe(recipe: Path, archives: list[Path], work: Path) -> dict[str, Any]
 
 def rules_of(funnel: dict[str, Any]) -> list[Rule]:
     """All rules in order; faults of a stage count before its first rule."""
-    left = funnel["documents"]
-    found = []
-    for stage in funnel["stages"]:
-        left -= sum(stage.get("failed", {}).values())
-        for rule in stage.get("rules", ()):
+    stages = [stage for stage in funnel["stages"] if "rules" in stage]
+    dropped = [rule["characters"] for stage in stages for rule in stage["rules"]]
+    characters = stages[-1]["characters_kept"] + sum(dropped)
+    left, found = funnel["documents"], []
+    for stage in stages:
+        left -= sum(stage["failed"].values())
+        for rule in stage["rules"]:
             entered, left = left, left - rule["documents"]
-            found.append(Rule(rule["rule"], entered, rule["documents"], rule["characters"], left))
+            found.append(
+                Rule(rule["rule"], entered, rule["documents"], characters, rule["characters"])
+            )
+            characters -= rule["characters"]
     return found
 
 
-def measured(entry: dict[str, Any], rules: list[Rule], documents: int) -> float:
-    """Our value beside a published one, in percent."""
+def measured(entry: dict[str, Any], rules: list[Rule], documents: int) -> tuple[str, str]:
+    """Our values beside a published one: of documents, and of characters where there is a text."""
     if "after" in entry:
         after = next(r for r in rules if r.name == entry["after"])
-        return 100 * after.left / documents
+        return percent(after.left, documents), ""
     chosen = [r for r in rules if r.name.startswith(tuple(entry["drops"]))]
-    whole = chosen[0].entered if entry.get("of") == "entered" else documents
-    return 100 * sum(r.dropped for r in chosen) / max(1, whole)
+    dropped = sum(r.dropped for r in chosen)
+    if entry.get("of") != "entered":
+        return percent(dropped, documents), ""
+    characters = sum(r.characters for r in chosen)
+    return percent(dropped, chosen[0].entered), percent(characters, chosen[0].characters_entered)
+
+
+def percent(part: int, whole: int) -> str:
+    """Two decimals."""
+    return f"{100 * part / max(1, whole):.2f} %"
 
 
 def chapter(name: str, batch: dict[str, Any], published: list[dict[str, Any]]) -> str:
     """One recipe: comparison, then its funnel."""
     funnel = batch["funnel"]
     rules, documents = rules_of(funnel), funnel["documents"]
+    counts = f"{funnel['kept']} kept + {funnel['dropped']} dropped + {funnel['failed']} failed"
     lines = [
         f"## {name}\n",
-        (
-            f"{documents} documents = {funnel['kept']} kept + {funnel['dropped']} dropped + "
-            f"{funnel['failed']} failed. Source: {batch['recipe']['source']}.\n"
-        ),
-        "| quantity | paper | here | unit of the paper |",
-        "|---|---|---|---|",
+        f"{documents} documents = {counts}. Source: {batch['recipe']['source']}.\n",
+        "| quantity | paper | unit of the paper | here, documents | here, characters |",
+        "|---|---|---|---:|---:|",
     ]
     for entry in published:
-        value = measured(entry, rules, documents)
         quantity = entry["quantity"] + (", of what reaches it" if "of" in entry else "")
-        lines.append(f"| {quantity} | {entry['paper']} | {value:.2f} % | {entry['unit']} |")
-    lines += [
-        "\n| rule | dropped | % of all | % of those it sees | characters dropped | left |",
-        "|---|---:|---:|---:|---:|---:|",
+        told = (quantity, entry["paper"], entry["unit"], *measured(entry, rules, documents))
+        lines.append(f"| {' | '.join(told)} |")
+    lines += ["", *funnel_lines([r for r in rules if r.dropped], documents)]
+    idle = ", ".join(f"`{r.name}`" for r in rules if not r.dropped)
+    return "\n".join([*lines, f"\nDrop nothing: {idle or 'none'}."]) + "\n"
+
+
+def funnel_lines(rules: list[Rule], documents: int) -> list[str]:
+    """The table of the rules."""
+    lines = [
+        "| rule | dropped | of all | of those it sees | characters dropped | left | of all |",
+        "|---|---:|---:|---:|---:|---:|---:|",
     ]
     for r in rules:
-        share, seen = 100 * r.dropped / documents, 100 * r.dropped / max(1, r.entered)
-        lines.append(
-            f"| `{r.name}` | {r.dropped} | {share:.2f} | {seen:.2f} | {r.characters} | {r.left} |"
+        told = (
+            f"`{r.name}`",
+            f"{r.dropped:,}",
+            percent(r.dropped, documents),
+            percent(r.dropped, r.entered),
+            f"{r.characters:,}" if r.characters_entered else "",
+            f"{r.left:,}",
+            percent(r.left, documents),
         )
-    return "\n".join(lines) + "\n"
+        lines.append(f"| {' | '.join(told)} |")
+    return lines
 
 
 def main() -> None:
