@@ -6,14 +6,14 @@ results do not change.
 """
 
 import sys
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, Literal, get_args, get_origin
 
 import pyarrow as pa
 
 from shared.errors import CorpusmillError
 from shared.schema import ERROR, conform
-from shared.step import Step, load_registry
+from shared.step import Params, Step, load_registry
 
 #: (step, parameters, rows) to a table with exactly the step's stored columns.
 Compute = Callable[[Step, Any, pa.Table], pa.Table]
@@ -54,17 +54,35 @@ def error_rows(step: Step, reasons: list[str]) -> pa.Table:
 
 
 def warm(service: str) -> None:
-    """Run the service's row steps once on a small row, so that no task waits for compilers.
+    """Run the service's row steps on a small row, so that no task waits for compilers.
 
-    Row steps take anything, so what they return does not matter.
+    Each convention that a step's parameters name is tried by itself. Row steps take anything, so
+    what they return does not matter.
     """
     for step in load_registry().values():
         if step.service == service and step.row is not None:
             arrays = [_sample(_type_of(name)) for name in step.reads]
-            compute(step, step.params(), pa.table(arrays, names=list(step.reads)))
+            for params in _conventions(step.params):
+                compute(step, params, pa.table(arrays, names=list(step.reads)))
     segmentation = sys.modules.get("shared.text.segment")
     if segmentation is not None:  # a step segments texts: other recipes by other conventions
         segmentation.warm_segmentation()
+
+
+def _conventions(params: type[Params]) -> Iterator[Params]:
+    """The defaults, and each other value of each parameter that has a few by name."""
+    yield params()
+    for name, field in params.model_fields.items():
+        for value in _named_values(field.annotation):
+            if value != field.default:
+                yield params(**{name: value})
+
+
+def _named_values(annotation: Any) -> list[str]:
+    """The strings of a Literal, also of an optional one."""
+    if get_origin(annotation) is Literal:
+        return [value for value in get_args(annotation) if isinstance(value, str)]
+    return [v for part in get_args(annotation) for v in _named_values(part)]
 
 
 def _type_of(column: str) -> pa.DataType:
