@@ -92,6 +92,12 @@ def test_what_cannot_be_told_is_null_and_kept(page, characters):
     assert kept(table) == [True]
 
 
+def test_without_wanted_languages_it_is_off():
+    table = run([html(GERMAN), html(ENGLISH)], languages=[])
+    assert all(table[column.name].null_count == 2 for column in COLUMNS)
+    assert kept(table) == [True, True]
+
+
 def reference(payload, languages, lines, characters):
     """The same in other words, with the model's whole answer."""
     text = all_text(decode(payload, HTML)[0])
@@ -122,7 +128,7 @@ def test_rows_do_not_see_each_other(pages):
     assert pa.concat_tables([run(pages[:half]), run(pages[half:])]).equals(whole)
 
 
-@pytest.mark.parametrize("bad", [{"languages": []}, {"lines": 0}, {"threshold": 0.05}])
+@pytest.mark.parametrize("bad", [{"languages": "en"}, {"lines": 0}, {"threshold": 0.05}])
 def test_bad_parameters_are_refused(bad):
     with pytest.raises(ValidationError, match=next(iter(bad))):
         PrecheckParams(**bad)
