@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 TORCH := torch==2.13.0
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint format kill-test bench lock clean
+.PHONY: help install demo test lint format kill-test parity bench results lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
@@ -20,12 +20,18 @@ $(VENV)/installed: requirements/dev.lock pyproject.toml Makefile
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	touch $@
 
+# datatrove, which decisions and times are compared with, in an environment of its own.
+.venv-bench/installed: requirements/bench.txt $(VENV)/installed
+	$(PYTHON) -m venv --without-pip .venv-bench
+	VIRTUAL_ENV=.venv-bench $(BIN)/uv pip install --quiet -r requirements/bench.txt
+	touch $@
+
 install: $(VENV)/installed ## Create the environment (.venv)
 
 demo: install ## Archives to corpus to a small trained model, on the shipped sample
 	$(BIN)/corpusmill demo
 
-test: install ## The whole suite
+test: install .venv-bench/installed ## The whole suite
 	$(BIN)/pytest
 
 lint: install ## Format check, linter, types
@@ -40,8 +46,14 @@ format: install ## Format the code
 kill-test: install ## The kill test of the cluster, ten times in a row
 	for i in 1 2 3 4 5 6 7 8 9 10; do $(BIN)/pytest -m kill tests/cluster || exit 1; done
 
-bench: install ## Pages a second by stage beside datatrove; writes docs/benchmarks.md
-	$(BIN)/python scripts/bench/run.py
+parity: install .venv-bench/installed ## Every rule's decisions beside datatrove's; writes docs/parity.md
+	$(BIN)/python -m scripts.parity.run
+
+bench: install .venv-bench/installed ## Pages a second by stage beside datatrove; writes docs/benchmarks.md
+	$(BIN)/python -m scripts.bench.run
+
+results: install ## Whole recipes on the open archives beside published rates; writes docs/results.md
+	$(BIN)/python scripts/results/run.py
 
 lock: install ## Write the lock files anew
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header requirements/bootstrap.in -o requirements/bootstrap.lock
