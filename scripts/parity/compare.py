@@ -82,6 +82,12 @@ def missing(ours: Side, theirs: Side) -> list[str]:
     return sorted(set(ours.rules) ^ set(theirs.rules))
 
 
+def alike(ours: Side, theirs: Side, kind: str) -> int:
+    """How many documents both sides segment alike."""
+    pairs = zip(ours.evidence[kind], theirs.evidence[kind], strict=True)
+    return sum(one == other for one, other in pairs)
+
+
 def _compare_rule(group: str, rule: str, ours: Side, theirs: Side, ids: list[str]) -> Agreement:
     """Where their filter raises there is nothing to compare; where ours does, we differ."""
     one, other = ours.rules[key(group, rule)], theirs.rules[key(group, rule)]

@@ -44,10 +44,11 @@ HAND_MADE = (
 
 
 def hand_made() -> list[Document]:
-    """Texts that break rules, and prose that passes them."""
+    """Texts that break rules, prose that passes them, and Gopher's most words and one more."""
     texts = [text for text in HOSTILE_TEXTS if text]
     texts += HAND_MADE
     texts += ["\n".join(prose(seed)) for seed in range(8)]
+    texts += [" ".join(["the", "of"] * 50_000), " ".join(["the", "of"] * 50_000 + ["end"])]
     return [Document(f"hand-made/{i}", text) for i, text in enumerate(texts)]
 
 

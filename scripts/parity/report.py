@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from scripts.parity.compare import Agreement, Disagreement
+from scripts.parity.compare import Agreement, Disagreement, alike
 from scripts.parity.sides import FLOORS, Side
 from scripts.reference import machine, versions
 
@@ -127,5 +127,7 @@ def page(agreements: list[Agreement], ours: Side, theirs: Side, header: dict[str
         ours=versions(ours.versions),
         theirs=versions(theirs.versions),
         faults=max(faults, default=0),
+        words=alike(ours, theirs, "words"),
+        sentences=alike(ours, theirs, "sentences"),
         **header,
     )
