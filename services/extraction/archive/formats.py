@@ -63,8 +63,8 @@ def read_rows(
     if head.startswith(b"PAR1"):
         yield from read_table(archive, window, span, options.limit, options.text_fields, counts)
         return
+    codec = _codec(archive, head, window)
     try:
-        codec = _codec(head, window)
         inner = Cursor(codec.open(0).pieces()).peek(_HEAD_BYTES) if codec else head
     except DamageError:
         inner = b""
@@ -76,11 +76,17 @@ def read_rows(
         yield from read_warc(archive, window, codec, span, options.limit, counts)
 
 
-def _codec(head: bytes, window: Window) -> Codec | None:
+def _codec(archive: str, head: bytes, window: Window) -> Codec | None:
+    """The archive's compression; UsageError where its zstd dictionary, which all needs, is lost."""
     if head.startswith(GZIP_MAGIC):
         return gzip_codec(window)
     if head.startswith(ZSTD_MAGIC) or head[1:4] == DICTIONARY_MAGIC[1:]:
-        return zstd_codec(window)
+        try:
+            return zstd_codec(window)
+        except DamageError as error:
+            raise UsageError(
+                f"{archive}: the dictionary at its start is damaged: {error}"
+            ) from error
     return None
 
 

@@ -10,11 +10,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import zstandard
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from services.extraction.archive.members import DICTIONARY_MAGIC
 from services.extraction.archive.window import BLOCK_BYTES, Window
+from shared.errors import UsageError
 
 
 def record(kind: str, number: int, body: bytes) -> bytes:
@@ -155,12 +156,20 @@ def test_offset_and_length_find_the_record_again(name, read):
     st.sampled_from([n for n in ARCHIVES if "parquet" not in n]),
     st.lists(st.tuples(st.integers(64, 4000), st.integers(0, 255)), min_size=1, max_size=8),
 )
-def test_flipped_bytes_never_raise(read, name, flips):
-    """The start stays, so that the format can be told; `read` checks that every record counts."""
+@example(name="dictionary.warc.zst", flips=[(228, 0)])
+def test_flipped_bytes_are_told(read, name, flips):
+    """The start stays, so that the format can be told; `read` checks that every record counts.
+
+    Without its dictionary no frame of an archive can be read, so that one is refused.
+    """
     archive = bytearray(ARCHIVES[name])
     for position, value in flips:
         archive[64 + position % (len(archive) - 64)] = value
-    read(bytes(archive), name)
+    try:
+        read(bytes(archive), name)
+    except UsageError as error:
+        assert name.startswith("dictionary")
+        assert "the dictionary at its start is damaged" in str(error)
 
 
 @given(st.binary(max_size=400), st.integers(1, 60), st.integers(0, 420), st.integers(0, 90))
