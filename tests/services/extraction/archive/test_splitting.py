@@ -168,8 +168,8 @@ def test_flipped_bytes_are_told(read, name, flips):
     try:
         read(bytes(archive), name)
     except UsageError as error:
-        assert name.startswith("dictionary")
-        assert "the dictionary at its start is damaged" in str(error)
+        if name != "dictionary.warc.zst" or "dictionary at its start is damaged" not in str(error):
+            raise
 
 
 @given(st.binary(max_size=400), st.integers(1, 60), st.integers(0, 420), st.integers(0, 90))
