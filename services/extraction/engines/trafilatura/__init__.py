@@ -6,7 +6,7 @@ code, as the modules say; elements of the main frame are handled by its own func
 less here, and why the text is the same: docs/extraction.md.
 
 A page that holds something which only trafilatura itself treats as trafilatura does (characters
-that no tree may hold, fragments of HTML) is left to it.
+that no tree may hold, tags whose names are no names) is left to it: one in a thousand.
 """
 
 import logging
@@ -17,12 +17,12 @@ from functools import cache
 def main_text(html: str, *, favor_precision: bool) -> str:
     """The main text of a page; "" where there is none."""
     from services.extraction.engines.trafilatura.cascade import text_of
-    from services.extraction.engines.trafilatura.page import UnusualError, read
+    from services.extraction.engines.trafilatura.page import read
 
     try:
         page = read(html, favor_precision=favor_precision)
         return "" if page is None else text_of(page, favor_precision=favor_precision)
-    except (UnusualError, RecursionError):
+    except Exception:  # noqa: BLE001  # what an error means for the text, trafilatura knows
         return reference(html, favor_precision=favor_precision)
 
 
@@ -35,18 +35,14 @@ def reference(html: str, *, favor_precision: bool) -> str:
 
 
 def reset() -> None:
-    """Free what is remembered of earlier pages, here and in trafilatura.
+    """Free what trafilatura remembers of earlier pages.
 
-    It is caches of pure functions, so no result depends on them; trafilatura's hold up to 1,024
-    lines of any length.
+    They are caches of pure functions, so no result depends on them, but each holds up to 1,024
+    lines of any length. What is remembered here is small (`marks`, `readability`) and stays.
     """
     from trafilatura.meta import reset_caches
 
-    from services.extraction.engines.trafilatura import marks, readability
-
     _extract()
-    marks.forget()
-    readability.forget()
     reset_caches()
 
 

@@ -61,7 +61,7 @@ def _extract(page: Page, options: Extractor) -> tuple[Element, str]:
             prune_comments(tree)
         return tree
 
-    tree = clean(page.copy(), options.focus)
+    tree = clean(page.copy(), options.focus, page.with_scripts)
     cleaned = copy(tree)
     body, text = extract_content(converted(tree), lambda: converted(copy(cleaned)), options)
     return compare(page, cleaned, body, text, options)

@@ -4,6 +4,8 @@ Derived from `trafilatura.htmlprocessing` and `trafilatura.baseline` (Apache-2.0
 as they are used here: tables, no images, no links, no formatting.
 """
 
+from collections.abc import Callable
+from copy import copy
 from typing import Final
 
 from lxml.etree import XPath, strip_tags
@@ -16,27 +18,48 @@ from services.extraction.engines.trafilatura.lx import (
     delete_with_tail,
     text_length,
 )
-from services.extraction.engines.trafilatura.page import UnusualError
 
 _CLEANED: Final = tuple(tag for tag in MANUALLY_CLEANED if tag != "form")
 _CONTAINERS: Final = ("div", "li", "p", "table")
 _RENDITIONS: Final = tuple(REND_TAG_MAPPING)
 _CONVERTED: Final = tuple(CONVERSIONS)
 _CHILDLESS: Final = XPath("descendant::*[not(node())]")
-#: `trafilatura.settings.BASIC_CLEAN_XPATH` with marks.
-_BASIC: Final = XPath(
-    "descendant::*[@L or self::aside or self::fencedframe or self::footer or self::script"
-    " or self::style or self::svg or self::template or (@M and self::div)]"
-)
+# `trafilatura.settings.BASIC_CLEAN_XPATH`.
+_BASIC_MARKED: Final = XPath("descendant::*[@L or (@M and self::div)]")
+_BASIC_TAGS: Final = (
+    "aside", "fencedframe", "footer", "script", "style", "svg", "template",
+)  # fmt: skip
 
 
-def clean(tree: Element, focus: str) -> Element:
-    """Remove elements that hold no main text; `trafilatura.htmlprocessing.tree_cleaning`."""
+def clean(tree: Element, focus: str, original: Callable[[], Element] | None = None) -> Element:
+    """Remove elements that hold no main text; `trafilatura.htmlprocessing.tree_cleaning`.
+
+    For recall a tree that would lose all paragraphs stays as it is; `original` gives it where
+    `tree` is without its scripts.
+    """
+    _prepare(tree)
+    untouched = None
+    if focus == "recall" and not _a_paragraph_survives(tree):
+        untouched = _prepare(original()) if original else copy(tree)
+    _remove(tree)
+    if untouched is not None and tree.find(".//p") is None:
+        tree = untouched
+    _clean_forms(tree)
+    remove = delete_with_tail if focus == "precision" else delete
+    for element in _CHILDLESS(tree):
+        if element.tag in CUT_EMPTY_ELEMS:
+            remove(element)
+    return tree
+
+
+def _prepare(tree: Element) -> Element:
     recover_math(tree)
     _unwrap_tables(tree)
     strip_tags(tree, *MANUALLY_STRIPPED)
-    if focus == "recall" and _no_paragraph_survives(tree):
-        raise UnusualError  # trafilatura takes the tree as it was, with scripts
+    return tree
+
+
+def _remove(tree: Element) -> None:
     present = {element.tag for element in tree.iter(*_CLEANED)}
     for tag in _CLEANED:
         if tag in present:
@@ -44,12 +67,6 @@ def clean(tree: Element, focus: str) -> Element:
             # its descendants go, then lxml's iterator is in the removed part and ends there.
             for element in tree.iter(tag):
                 delete(element)
-    _clean_forms(tree)
-    remove = delete_with_tail if focus == "precision" else delete
-    for element in _CHILDLESS(tree):
-        if element.tag in CUT_EMPTY_ELEMS:
-            remove(element)
-    return tree
 
 
 def _unwrap_tables(tree: Element) -> None:
@@ -62,11 +79,11 @@ def _unwrap_tables(tree: Element) -> None:
             element.tag = "div"
 
 
-def _no_paragraph_survives(tree: Element) -> bool:
-    paragraphs = list(tree.iter("p"))
-    return bool(paragraphs) and not any(
-        next(p.iterancestors(*_CLEANED), tree) is tree for p in paragraphs
-    )
+def _a_paragraph_survives(tree: Element) -> bool:
+    """Whether one is outside of all that is removed, or there is none to survive."""
+    if tree.find(".//p") is None:
+        return True
+    return any(next(p.iterancestors(*_CLEANED), tree) is tree for p in tree.iter("p"))
 
 
 def _clean_forms(tree: Element) -> None:
@@ -84,7 +101,7 @@ def _clean_forms(tree: Element) -> None:
 
 def basic_clean(tree: Element) -> Element:
     """`trafilatura.baseline.basic_cleaning`."""
-    for element in _BASIC(tree):
+    for element in [*_BASIC_MARKED(tree), *tree.iterdescendants(*_BASIC_TAGS)]:
         delete(element)
     return tree
 

@@ -17,7 +17,7 @@ from services.extraction.engines.trafilatura.page import Page
 from services.extraction.engines.trafilatura.paragraphs import good_paragraphs
 from services.extraction.engines.trafilatura.readability import summary
 
-_UNCLEAN: Final = XPath(SANITIZED_XPATH)
+_UNCLEAN: Final = tuple(path.removeprefix(".//") for path in SANITIZED_XPATH.split("|"))
 _PARAGRAPH_TEXT: Final = XPath("boolean(.//p//text())")
 
 
@@ -37,7 +37,7 @@ def compare(
         )
         if use_readability:
             body, text = article, article_text
-    unclean = bool(_UNCLEAN(body))
+    unclean = next(body.iterdescendants(*_UNCLEAN), None) is not None
     if unclean or len(text) < minimum:
         other, other_text = rescue(cleaned)
         accept = (

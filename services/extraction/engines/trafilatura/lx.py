@@ -43,12 +43,17 @@ def trimmed_length(element: Element) -> int:
     return len(" ".join(_STRING(element).split()))
 
 
-def drop(element: Element) -> None:
-    """Remove an element, its tail joins what stands before it.
+class RootError(Exception):
+    """A root cannot be dropped."""
 
-    Fails with AssertionError on a root, as `lxml.html.HtmlElement.drop_tree`.
+
+def drop(element: Element) -> None:
+    """Remove an element, its tail joins what stands before it. RootError for a root.
+
+    That is `lxml.html.HtmlElement.drop_tree`.
     """
-    assert element.getparent() is not None
+    if element.getparent() is None:
+        raise RootError
     delete(element)
 
 

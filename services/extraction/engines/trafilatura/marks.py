@@ -10,8 +10,7 @@ them, and what is left of an expression is `.//*[@F]` and a test of the tag.
 Derived from `trafilatura.xpaths` and `trafilatura.readability_lxml` (Apache-2.0).
 """
 
-import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Final
 
 from trafilatura.readability_lxml import FRAME_TAGS, REGEXES
@@ -31,6 +30,7 @@ from trafilatura.xpaths import (
     _STORY_ID_TOKENS,
 )
 
+from services.extraction.engines.trafilatura.judge import Judge
 from services.extraction.engines.trafilatura.lx import Element
 
 # A bit for each answer. The first ones become marks.
@@ -55,127 +55,91 @@ _FIRST_OF_STYLE: Final = 31
 _FIRST: Final = -1 << _FIRST_OF_CLASS
 _HAS_STYLE_FIRST: Final = -1 << _FIRST_OF_STYLE
 
-_Search = Callable[[str], object]
-_Test = tuple[int, _Search]
-
-
-def _any(tokens: tuple[str, ...], flags: int = 0) -> _Search:
-    return re.compile("|".join(tokens), flags).search
-
-
-def _holds(*parts: str) -> _Search:
-    return lambda value: any(part in value for part in parts)
-
-
-def _is(*values: str) -> _Search:
-    return lambda value: value in values
-
-
-def _starts(part: str) -> _Search:
-    return lambda value: value.startswith(part)
-
-
-_unlikely: Final = REGEXES["unlikelyCandidatesRe"].search
-_maybe: Final = REGEXES["okMaybeItsACandidateRe"].search
-_APPENDED: Final = ("mvp-post-add-(?:box|wrap)", "infinite-?scroll")
-_FIRST_TESTS: Final = (
-    (OVERALL_1 << _FIRST_OF_CLASS, _any(_CONSENT_ID_CLASS_TOKENS)),
-    (OVERALL_2 << _FIRST_OF_CLASS, _starts("reply-")),
-    (PRECISION << _FIRST_OF_CLASS, _any((r"(^|\s)bottom|bottom(\s|$)", r"(^|\s)link(\s|$)"))),
-    (FOOTER << _FIRST_OF_CLASS, _holds("footer")),
+#: Answers and the patterns that give them.
+_Tests = tuple[tuple[int, tuple[str, ...]], ...]
+_BOTH: Final[_Tests] = (
+    (APPENDED, ("mvp-post-add-(?:box|wrap)", "infinite-?scroll")),
+    (APPENDED_SURELY, ("mvp-post-add-(?:box|wrap)",)),
+    (CAPTION, ("caption",)),
+    (TEASER, ("[Tt]easer",)),
+    (BODY_4, (r"\Acontent\Z", "[Mm]ain-[Cc]ontent")),
+    (BODY_5, (r"\Amain",)),
+    (OVERALL_1, _OVERALL_DISCARD_BOTH_TOKENS),
+    (OVERALL_1 << _FIRST_OF_CLASS, _CONSENT_ID_CLASS_TOKENS),
+    (OVERALL_2 << _FIRST_OF_CLASS, (r"\Areply-",)),
+    (PRECISION << _FIRST_OF_CLASS, (r"(^|\s)bottom", r"bottom(\s|$)", r"(^|\s)link(\s|$)")),
+    (FOOTER << _FIRST_OF_CLASS, ("footer",)),
 )
-_BOTH_TESTS: Final = (
-    (APPENDED, _any(_APPENDED)),
-    (APPENDED_SURELY, _any(_APPENDED[:1])),
-    (CAPTION, _holds("caption")),
-    (TEASER, lambda value: "teaser" in value.replace("T", "t")),
-    (CONSENT, _any((_COOKIE_CONSENT_RE,), re.IGNORECASE)),
-    (UNLIKELY, lambda value: _unlikely(value.lower())),
-    (_MAYBE, lambda value: _maybe(value.lower())),
-    (BODY_4, _is("content")),
-    (BODY_4, lambda value: "main-content" in value.replace("C", "c").replace("M", "m")),
-    (BODY_5, _starts("main")),
+_CLASS: Final[_Tests] = (
+    *_BOTH,
+    (SHARE_BUTTONS, ("elementor-share-buttons",)),
+    (COMMENTS | COMMENT_LIST, (_COMMENTS_CLASS,)),
+    (BODY_1, (r"\A(?:post|entry)\Z", *_ARTICLE_CONTENT_CLASS_TOKENS)),
+    (BODY_3, (r"\A(?:postarea|art-postcontent|text|cell|story)\Z", *_STORY_CLASS_TOKENS)),
+    (BODY_4, ("[Pp]age-[Cc]ontent", *_MAIN_CONTENT_CLASS_TOKENS)),
+    (OVERALL_1, _OVERALL_DISCARD_CLASS_TOKENS),
+    (OVERALL_2, ("^hide-|comments-title|nocomments|-reply-|message|akismet|suggest-links|-hide-",)),
+    (OVERALL_2, ("hide-print| hidden| hide|noprint|notloaded",)),
 )
-_CLASS_TESTS: Final = (
-    (SHARE_BUTTONS, _holds("elementor-share-buttons")),
-    (COMMENTS | COMMENT_LIST, _any((_COMMENTS_CLASS,))),
-    (BODY_1, _is("post", "entry")),
-    (BODY_1, _any(_ARTICLE_CONTENT_CLASS_TOKENS)),
-    (BODY_3, _is("postarea", "art-postcontent", "text", "cell", "story")),
-    (BODY_3, _any(("fulltext",), re.IGNORECASE)),
-    (BODY_3, _any(_STORY_CLASS_TOKENS)),
-    (BODY_4, _any(_MAIN_CONTENT_CLASS_TOKENS)),
-    (BODY_4, lambda value: "page-content" in value.replace("C", "c").replace("P", "p")),
-    (
-        OVERALL_1,
-        _any(_OVERALL_DISCARD_BOTH_TOKENS + _OVERALL_DISCARD_CLASS_TOKENS),
-    ),
-    (OVERALL_2, _is("comments-title")),
-    (
-        OVERALL_2,
-        _any(
-            (
-                "^hide-|comments-title|nocomments|-reply-|message|akismet|suggest-links|-hide-",
-                "hide-print| hidden| hide|noprint|notloaded",
-            )
-        ),
-    ),
+_ID: Final[_Tests] = (
+    *_BOTH,
+    (COMMENTS | COMMENT_LIST, tuple(f"^{part}" for part in _COMMENTS_ID.split("|"))),
+    (COMMENTS, ("^disqus_thread", "^dsq-comments")),
+    (BODY_1, (r"\AarticleContent\Z", *_ARTICLE_CONTENT_ID_TOKENS)),
+    (BODY_3, (r"\A(?:article|story)\Z", *_STORY_ID_TOKENS)),
+    (BODY_4, _MAIN_CONTENT_ID_TOKENS),
+    (OVERALL_1, _OVERALL_DISCARD_ID_TOKENS),
+    (OVERALL_2, ("reader-comments|akismet",)),
+    (OVERALL_2 << _FIRST_OF_STYLE, ("hidden",)),
 )
-_ID_TESTS: Final = (
-    (COMMENTS, _any((f"^(?:{_COMMENTS_ID}|disqus_thread|dsq-comments)",))),
-    (COMMENT_LIST, _any((f"^(?:{_COMMENTS_ID})",))),
-    (BODY_1, _is("articleContent")),
-    (BODY_1, _any(_ARTICLE_CONTENT_ID_TOKENS)),
-    (BODY_3, _is("article", "story")),
-    (BODY_3, _any(_STORY_ID_TOKENS)),
-    (BODY_4, _any(_MAIN_CONTENT_ID_TOKENS)),
-    (OVERALL_1, _any(_OVERALL_DISCARD_BOTH_TOKENS + _OVERALL_DISCARD_ID_TOKENS)),
-    (OVERALL_2, _any(("reader-comments", "akismet"))),
-    (OVERALL_2 << _FIRST_OF_STYLE, _holds("hidden")),
+#: The tests that ignore case.
+_ANY_CASE: Final[dict[str, _Tests]] = {
+    "class": ((CONSENT, (_COOKIE_CONSENT_RE,)), (BODY_3, ("fulltext",))),
+    "id": ((CONSENT, (_COOKIE_CONSENT_RE,)),),
+}
+#: Those of the value in lower case.
+_LOWERED: Final[_Tests] = (
+    (UNLIKELY, (REGEXES["unlikelyCandidatesRe"].pattern,)),
+    (_MAYBE, (REGEXES["okMaybeItsACandidateRe"].pattern,)),
 )
-_TESTS: Final[dict[str, tuple[_Test, ...]]] = {
-    "class": (*_BOTH_TESTS, *_FIRST_TESTS, *_CLASS_TESTS),
-    "id": (*_BOTH_TESTS, *_FIRST_TESTS, *_ID_TESTS),
+#: Short and rare attributes: small sets of substrings, or the patterns of whole values.
+_TESTS: Final[dict[str, _Tests]] = {
     "style": (
-        (OVERALL_2, _holds("display:none", "display: none")),
-        (OVERALL_2 << _FIRST_OF_STYLE, _holds("hidden")),
-        (PRECISION, _holds("border")),
+        (OVERALL_2, ("display:none", "display: none")),
+        (OVERALL_2 << _FIRST_OF_STYLE, ("hidden",)),
+        (PRECISION, ("border",)),
     ),
-    "role": (
-        (BODY_3, _is("article")),
-        (BODY_5, _starts("main")),
-        (OVERALL_1, lambda value: "nav" in value.replace("N", "n")),
-    ),
-    "itemprop": ((BODY_1, _is("articleBody")),),
-    "aria-hidden": ((OVERALL_2, _is("true")),),
-    "data-lp-replacement-content": ((OVERALL_1, lambda _: True),),
-    "data-component": ((OVERALL_1, _holds("MostPopularStories")),),
+    "role": ((BODY_3, (r"\Aarticle\Z",)), (BODY_5, (r"\Amain",)), (OVERALL_1, ("[Nn]av",))),
+    "itemprop": ((BODY_1, (r"\AarticleBody\Z",)),),
+    "aria-hidden": ((OVERALL_2, (r"\Atrue\Z",)),),
+    "data-lp-replacement-content": ((OVERALL_1, ("",)),),
+    "data-component": ((OVERALL_1, ("MostPopularStories",)),),
+    "class": _CLASS,
+    "id": _ID,
+}
+_JUDGES: Final = {
+    name: Judge(tests, _ANY_CASE.get(name, ()), _LOWERED if name in _ANY_CASE else ())
+    for name, tests in _TESTS.items()
 }
 
-#: Answers by attribute and value; emptied when full, and long values are not kept (64 MiB at most).
+#: Answers by attribute and value; emptied when full, and long values are not kept (16 MiB at most).
 _ANSWERS: Final[dict[tuple[str, str], int]] = {}
 _ANSWERS_SIZE: Final = 2**15
-_KEPT_LENGTH: Final = 512
+_KEPT_LENGTH: Final = 256
 #: The letters of each combination of answers.
 _LETTERS: Final[dict[int, tuple[str, ...]]] = {}
-
-
-def forget() -> None:
-    """Free what is remembered of earlier pages."""
-    _ANSWERS.clear()
-    _LETTERS.clear()
 
 
 def mark(tree: Element) -> list[tuple[Element, int]]:
     """Mark the elements of a tree; returns those that its pruning may concern, in order."""
     concerned = []
     known = _ANSWERS.get
-    tests = _TESTS
+    judged = _JUDGES
     for element in tree.iter("*"):
         answers = 0
         items = element.items()
         for item in items:
-            if item[0] in tests:
+            if item[0] in judged:
                 answer = known(item)
                 if answer is None:
                     answer = _answer(item)
@@ -191,10 +155,7 @@ def mark(tree: Element) -> list[tuple[Element, int]]:
 def _answer(item: tuple[str, str]) -> int:
     """All answers to one attribute; negative where some depend on what comes first."""
     name, value = item
-    answers = 0
-    for bits, test in _TESTS[name]:
-        if test(value):
-            answers |= bits
+    answers = _JUDGES[name].answers(value)
     if answers & _FIRST:
         answers = -answers
     if len(value) <= _KEPT_LENGTH:

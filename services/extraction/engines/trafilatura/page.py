@@ -35,12 +35,16 @@ PARSER: Final = HTMLParser(
 #: What `INVALID_XML_CHARS` removes, but for U+FFFE and U+FFFF.
 _INVALID_ASCII: Final = bytes([*range(9), 11, 12, *range(14, 32)])
 _INVALID_BEYOND: Final = ("\ufffe".encode(), "\uffff".encode())
-#: Character references to what no text node may hold: trafilatura gives up somewhere on its way.
+#: Character references, after "&#", to what no text node may hold. trafilatura gives up somewhere
+#: on its way.
 _INVALID_REFERENCE: Final = re.compile(
-    r"&#(?:0*(?:[0-8]|1[124-9]|2\d|3[01]|6553[45])(?!\d)"
-    r"|[xX]0*(?:[0-8bBcCeEfF]|1[\da-fA-F]|[fF]{3}[eEfF])(?![\da-fA-F]))"
+    rb"0*(?:[0-8]|1[124-9]|2\d|3[01]|6553[45])(?!\d)"
+    rb"|[xX]0*(?:[0-8bBcCeEfF]|1[\da-fA-F]|[fF]{3}[eEfF])(?![\da-fA-F])"
 )
 _is_document: Final = re.compile(r"^\s*<(?:html|!doctype)", re.IGNORECASE).match
+
+#: What is removed from all trees.
+_SCRIPTS: Final = ("script", "style")
 
 
 class UnusualError(Exception):
@@ -51,16 +55,24 @@ class UnusualError(Exception):
 class Page:
     """A parsed page as the extractors want it."""
 
+    html: str
     #: Marked, without scripts, style sheets, appended articles and comments. Not to be changed.
     tree: Element
     #: Whether it is a thread of a forum: its comments are its content.
     is_forum: bool
     #: The texts of its JSON-LD scripts.
     json: tuple[str, ...]
+    favor_precision: bool
 
     def copy(self) -> Element:
         """A tree of one's own."""
         return copy(self.tree)
+
+    def with_scripts(self) -> Element:
+        """A tree of one's own, with scripts and style sheets."""
+        tree = parse(self.html)
+        _prune(tree, comments=self.favor_precision or not self.is_forum)
+        return tree
 
 
 def read(html: str, *, favor_precision: bool) -> Page | None:
@@ -72,8 +84,8 @@ def read(html: str, *, favor_precision: bool) -> Page | None:
     _prune(tree, comments=favor_precision or not is_forum)
     json = _json(tree)
     # trafilatura removes scripts and style sheets later, from each copy.
-    strip_elements(tree, "script", "style", with_tail=False)
-    return Page(tree, is_forum, json)
+    strip_elements(tree, *_SCRIPTS, with_tail=False)
+    return Page(html, tree, is_forum, json, favor_precision)
 
 
 def _json(tree: Element) -> tuple[str, ...]:
@@ -91,10 +103,12 @@ def parse(html: str) -> Element | None:
         tree = _parse(data, PARSER) if _is_document(html) else fromstring(data, parser=PARSER)
     except (LxmlError, ValueError, AttributeError) as error:
         raise UnusualError from error
+    if tree is None:
+        raise UnusualError
     if is_dubious_html(beginning) and len(tree) < 2:
         return None
-    # A fragment's root has a parent, and it may itself be what is to be removed.
-    if tree.tag != "html" or len(tree) < 1 or tree.getparent() is not None:
+    # An empty tree is parsed again by trafilatura. A fragment's root stays what it is.
+    if len(tree) < 1 or tree.tag in _SCRIPTS or (tree.tail and not tree.tail.isspace()):
         raise UnusualError
     return tree
 
@@ -105,19 +119,19 @@ def _repaired(html: str) -> tuple[bytes, str]:
         data = html.encode()
     except UnicodeEncodeError as error:  # lone surrogates
         raise UnusualError from error
-    if "&#" in html and _INVALID_REFERENCE.search(html):
+    if b"&#" in data and any(map(_INVALID_REFERENCE.match, data.split(b"&#")[1:])):
         raise UnusualError
     beginning = html[:50].lower()
     valid = data.translate(None, _INVALID_ASCII)
     if len(valid) < len(data) or any(char in data for char in _INVALID_BEYOND):
         html = INVALID_XML_CHARS.sub("", html)
         data = html.encode()
-    head, newline, _ = html.partition("\n")
-    start = f"{head}\n" if len(head) > _HEAD else html[:_HEAD]
-    if "doctype" in beginning and not newline:
+    end = html.find("\n")
+    start = f"{html[:end]}\n" if end >= _HEAD else html[:_HEAD]
+    if end < 0 and "doctype" in beginning:
         data += b"\n"
-    repaired = repair_faulty_html(start, beginning)
-    if repaired != start:
+        start = f"{html}\n"
+    if repair_faulty_html(start, beginning) != start:
         data = repair_faulty_html(html, beginning).encode()
     return data, beginning
 
@@ -130,7 +144,7 @@ def _prune(tree: Element, *, comments: bool) -> None:
     """Mark the tree; remove appended articles, share buttons and comments."""
     appended, buttons, remarks = [], [], []
     for element, answers in mark(tree):
-        tag = element.tag
+        tag = element.tag if element is not tree else ""
         if tag in {"div", "section", "aside"}:
             if answers & APPENDED_SURELY or (
                 answers & APPENDED and next(element.iter("h1"), None) is None

@@ -24,6 +24,7 @@ from trafilatura.readability_lxml import (
 
 from services.extraction.engines.trafilatura.lx import (
     Element,
+    RootError,
     drop,
     new_element,
     text_content,
@@ -57,7 +58,10 @@ def summary(page: Page, focus: str, limit: float) -> Element | None:
     tree = page.copy()
     if focus == "precision":
         prune_overall(tree)
-    return _Readability(tree, limit).article()
+    try:
+        return _Readability(tree, limit).article()
+    except RootError:  # trafilatura goes on without
+        return None
 
 
 class _Readability:
@@ -165,6 +169,7 @@ class _Readability:
     def _sanitize(self, article: Element) -> None:
         """Remove what looks like boilerplate within the article."""
         scores = {e: self._final_score(e) for e in article.iter(*_CONDITIONAL) if e in self._scores}
+        self._link_lengths.clear()  # of links that may go; see `sections`
         for header in list(article.iter(*_HEADERS)):
             if _class_weight(header) < 0 or _link_density(header) > 0.33:
                 drop(header)
@@ -226,11 +231,6 @@ def _class_weight(element: Element) -> int:
 _WEIGHTS: Final[dict[str, int]] = {}
 _WEIGHTS_SIZE: Final = 2**14
 _KEPT_LENGTH: Final = 512
-
-
-def forget() -> None:
-    """Free what is remembered of earlier pages."""
-    _WEIGHTS.clear()
 
 
 def _value_weight(value: str | None) -> int:

@@ -62,38 +62,48 @@ def prune_sections(tree: Element, potential_tags: set[str], focus: str) -> Eleme
         _delete_all(_TEASER(tree))
         if precise:
             _delete_all(_PRECISION(tree))
-    if _prune_links(tree, precise=precise):
-        _prune_links(tree, precise=precise)
+    lengths: dict[Element, int] = {}
+    if _prune_links(tree, lengths, precise=precise):
+        _prune_links(tree, lengths, precise=precise)
     if "table" in potential_tags or precise:
         for table in [t for t in tree.iter("table") if _is_link_table(t)]:
             delete_with_tail(table)
     if precise:
         while len(tree) > 0 and tree[-1].tag == "head":
             delete_with_tail(tree[-1])
-        _prune_linked(tree, "head", precise=True)
-        _prune_linked(tree, "quote", precise=True)
+        _prune_linked(tree, "head", lengths, precise=True)
+        _prune_linked(tree, "quote", lengths, precise=True)
     strip_tags(tree, "span", *(() if "ref" in potential_tags else ("ref",)))
     return tree
 
 
-def _prune_links(tree: Element, *, precise: bool) -> bool:
+def _prune_links(tree: Element, lengths: dict[Element, int], *, precise: bool) -> bool:
     """One round over blocks, lists and paragraphs; whether anything went, so a next may differ."""
     return any(
         [
-            _prune_linked(tree, "div", precise=precise, backtracking=True),
-            _prune_linked(tree, "list", precise=precise),
-            _prune_linked(tree, "p", precise=precise),
+            _prune_linked(tree, "div", lengths, precise=precise, backtracking=True),
+            _prune_linked(tree, "list", lengths, precise=precise),
+            _prune_linked(tree, "p", lengths, precise=precise),
         ]
     )
 
 
-def _prune_linked(tree: Element, tag: str, *, precise: bool, backtracking: bool = False) -> bool:
-    """Remove elements of a tag with little but links; whether there were any."""
+def _prune_linked(
+    tree: Element,
+    tag: str,
+    lengths: dict[Element, int],
+    *,
+    precise: bool,
+    backtracking: bool = False,
+) -> bool:
+    """Remove elements of a tag with little but links; whether there were any.
+
+    `lengths` remembers the characters of links.
+    """
     linked = _LINKED[tag](tree)
     if linked and next(tree.iter("graphic"), None) is not None:
         linked = [e for e in linked if next(e.iter("graphic"), None) is None]
     threshold, children = (200, 1) if precise else (100, 3)
-    lengths: dict[Element, int] = {}
     deletions = []
     for element in linked:
         farm, short, length = _is_link_farm(element, lengths, precise=precise)
@@ -101,6 +111,10 @@ def _prune_linked(tree: Element, tag: str, *, precise: bool, backtracking: bool 
             parent = element.getparent()
             if tag != "p" or parent is None or parent.tag not in _HOLDERS:
                 deletions.append(element)
+    if deletions:
+        # Links in links may have changed. And lxml frees an element of a removed part in time
+        # linear in that part: hold none of its links.
+        lengths.clear()
     _delete_all(deletions)
     return bool(deletions)
 

@@ -67,7 +67,9 @@ def _json_texts(scripts: Iterable[str]) -> tuple[list[str], list[str]]:
 
 
 def _from_articles(tree: Element) -> tuple[Any, str, int] | None:
-    articles = (a for a in tree.iter("article") if next(a.iterancestors("article"), None) is None)
+    articles = (
+        a for a in tree.iterdescendants("article") if next(a.iterancestors("article"), None) is None
+    )
     texts = [text for a in articles if len(text := spaced_text(copy(a))) > _MIN_CONTENT_LENGTH]
     cutoff = max(map(len, texts), default=0) / 5
     found: tuple[Any, str, int] | None = _attempt(t for t in texts if len(t) >= cutoff)
