@@ -127,6 +127,7 @@ class Segmented:
         self._column = column
         self._spans: dict[str, Spans] = {}
         self._source: tuple[Segmented, Int64Array] | None = None
+        self.depth = 0
 
     def among(self, known: "Segmented") -> "Segmented":
         """These texts, with known segments where they are among those of `known`, in order."""
@@ -135,7 +136,8 @@ class Segmented:
         )
         if found and np.array_equal(self.valid, known.valid):
             return known
-        if found:
+        if found and known.depth < _LONGEST_CHAIN:
+            self.depth = known.depth + 1
             self.data, self.begins, self.stops = known.data, known.begins[rows], known.stops[rows]
             self._source = known, rows
         return self
@@ -208,6 +210,8 @@ class Segmented:
         return Spans(self.data, starts[:count].copy(), ends[:count].copy(), bounds)
 
 
+#: Steps of a task that drop rows, one after the other; each keeps the column before in memory.
+_LONGEST_CHAIN = 16
 #: The last column, its identity, and its segments. Holding the column keeps its addresses from
 #: being used again.
 _last: tuple[object, pa.ChunkedArray, Segmented] | None = None

@@ -280,3 +280,10 @@ def test_warm_leaves_the_memo_alone():
     before = module._last
     module.warm_segmentation()
     assert module._last is before
+
+
+def test_the_columns_that_are_remembered_do_not_pile_up():
+    for n in range(100):
+        segmented = module.segment(pa.chunked_array([[None if n % 2 else ""]], pa.large_string()))
+        assert segmented.spans("words:whitespace").bounds.tolist() == [0, 0]
+        assert segmented.depth <= module._LONGEST_CHAIN
