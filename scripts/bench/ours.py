@@ -33,7 +33,8 @@ from scripts.bench.measure import (
     timed_in_turn,
 )
 from scripts.reference import read_archive
-from services.extraction.page import forget_pages, read_page
+from services.extraction.memory import forget
+from services.extraction.page import read_page
 from shared.columns import ColumnWriter
 from shared.progress import Funnel
 from shared.recipe import BoundStep, load_recipe, resolve
@@ -164,7 +165,7 @@ def with_engine(bound: BoundStep, engine: str) -> BoundStep:
 def page_stage(stage: str, work: Any, tables: list[pa.Table]) -> tuple[Measured, list[Any]]:
     """A stage over all pages; what an earlier stage decoded is forgotten."""
     work(tables[0][:WARM_UP])
-    forget_pages()
+    forget()
     return timed(stage, sum(map(len, tables)), lambda: [work(table) for table in tables])
 
 

@@ -6,11 +6,12 @@ up by a few of them and compared in full, which is exact and takes 20 microsecon
 """
 
 import sys
-from collections import OrderedDict
+from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import Final
 
 from services.extraction.charset import decode
+from services.extraction.memory import Memory, remember
 
 #: What the remembered pages may take: a chunk of the archive reader (16 MiB of payload) and its
 #: characters, of up to four bytes. The oldest go first.
@@ -36,26 +37,7 @@ class Page:
         return len(self.payload) + sys.getsizeof(self.text)
 
 
-class _Memory:
-    """Pages in the order of their arrival."""
-
-    def __init__(self) -> None:
-        self.pages: OrderedDict[object, Page] = OrderedDict()
-        self.bytes = 0
-
-    def find(self, key: object, payload: bytes) -> Page | None:
-        page = self.pages.get(key)
-        return page if page is not None and page.payload == payload else None
-
-    def keep(self, key: object, page: Page) -> None:
-        old = self.pages.pop(key, None)
-        self.bytes += page.memory - (old.memory if old else 0)
-        self.pages[key] = page
-        while self.bytes > _MEMORY_BYTES:
-            self.bytes -= self.pages.popitem(last=False)[1].memory
-
-
-_memory = _Memory()  # of a pure function: results do not depend on it
+_pages: Memory[Page] = remember(_MEMORY_BYTES)
 
 
 def read_page(payload: bytes, content_type: str | None) -> Page | None:
@@ -68,21 +50,15 @@ def read_page(payload: bytes, content_type: str | None) -> Page | None:
     if not is_markup and media_type != "text/plain":
         return None
     key = sample(payload, content_type)
-    page = _memory.find(key, payload)
-    if page is None:
+    page = _pages.find(key)
+    if page is None or page.payload != payload:
         page = Page(payload, is_markup, *decode(payload, content_type))
-        _memory.keep(key, page)
+        _pages.keep(key, page, page.memory)
     return page
 
 
-def sample(payload: bytes, content_type: str | None) -> object:
+def sample(payload: bytes, content_type: str | None) -> Hashable:
     """A key that is equal for equal payloads, and rarely for others."""
     middle = len(payload) // 2
     ends = payload[:64], payload[middle : middle + 64], payload[-64:]
     return len(payload), *ends, content_type
-
-
-def forget_pages() -> None:
-    """Free what is remembered."""
-    global _memory  # noqa: PLW0603
-    _memory = _Memory()

@@ -1,11 +1,14 @@
 """The main text of a page: what a reader came for, without navigation, adverts and comments."""
 
+import sys
 from typing import Final
 
 import pyarrow as pa
+from blake3 import blake3
 
 from services.extraction.main_text import MainTextParams, page_text, reset_engines
-from services.extraction.page import read_page, sample
+from services.extraction.memory import Memory, remember
+from services.extraction.page import read_page
 from shared.schema import ERROR, Column
 from shared.step import row_step
 
@@ -16,6 +19,8 @@ COLUMNS: Final = (
 )
 #: (text, charset, error)
 _Row = tuple[str | None, str | None, str | None]
+#: Texts of the pages that came last, since crawls have pages that are byte for byte the same.
+_texts: Memory[_Row] = remember(16 * 2**20)
 
 
 @row_step(
@@ -29,18 +34,15 @@ def main_text_v1(table: pa.Table, params: MainTextParams) -> pa.Table:
 
     UTF-8 is tried first, then what header and page declare, then detection. A page without main
     text, and a media type that is no text, have "" (keep rule: `characters > 0`); a fault of the
-    engine is the row's error. Null payloads stay null. Equal payloads are extracted once.
+    engine is the row's error. Null payloads stay null. Of payloads that are equal a worker
+    extracts one.
     """
-    rows: list[_Row] = []
-    earlier: dict[object, int] = {}
-    payloads, content_types = table["payload"], table["content_type"].to_pylist()
-    for n, (scalar, content_type) in enumerate(zip(payloads, content_types, strict=True)):
-        payload = scalar.as_py()
-        alike = earlier.setdefault(sample(payload or b"", content_type), n)
-        if alike < n and payload == payloads[alike].as_py():
-            rows.append(rows[alike])
-        else:
-            rows.append(_row(payload, content_type, params))
+    rows = [
+        _row(payload.as_py(), content_type, params)
+        for payload, content_type in zip(
+            table["payload"], table["content_type"].to_pylist(), strict=True
+        )
+    ]
     if params.engine == "trafilatura" and rows:
         reset_engines()
     texts, charsets, errors = zip(*rows, strict=True) if rows else ((), (), ())
@@ -55,8 +57,19 @@ def main_text_v1(table: pa.Table, params: MainTextParams) -> pa.Table:
 
 
 def _row(payload: bytes | None, content_type: str | None, params: MainTextParams) -> _Row:
+    """The text of a payload, or of one that is equal and came before."""
     if payload is None:
         return None, None, None
+    key = blake3(payload).digest(length=16), content_type, params
+    row = _texts.find(key)
+    if row is None:
+        row = _extract(payload, content_type, params)
+        if row[0] is not None:  # a fault may be the moment's
+            _texts.keep(key, row, sys.getsizeof(row[0]))
+    return row
+
+
+def _extract(payload: bytes, content_type: str | None, params: MainTextParams) -> _Row:
     page = read_page(payload, content_type)
     if page is None:
         return "", None, None

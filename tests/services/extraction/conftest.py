@@ -9,6 +9,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
+from services.extraction.memory import forget
 from services.extraction.steps.records_v1 import RecordsParams, records_v1
 from shared.schema import SPINE, arrow_schema
 from shared.shards import ShardReader
@@ -34,6 +35,12 @@ class Reading:
     @property
     def errors(self) -> list[str]:
         return [e for e in self.table["error"].to_pylist() if e is not None]
+
+
+@pytest.fixture(autouse=True)
+def _fresh_worker():
+    """No test sees what another has made the extraction remember."""
+    forget()
 
 
 Read = Callable[..., Reading]

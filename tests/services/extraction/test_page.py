@@ -6,16 +6,10 @@ from hypothesis import strategies as st
 
 from services.extraction import page as page_module
 from services.extraction.charset import decode
-from services.extraction.page import forget_pages, read_page, sample
+from services.extraction.memory import Memory
+from services.extraction.page import read_page, sample
 
 HTML = "text/html; charset=utf-8"
-
-
-@pytest.fixture(autouse=True)
-def _fresh():
-    forget_pages()
-    yield
-    forget_pages()
 
 
 @pytest.mark.parametrize("kind", ["image/png", "application/pdf", "text/css", "application/json"])
@@ -58,19 +52,11 @@ def test_payloads_that_differ_where_the_key_does_not_look():
         assert read_page(payload, HTML).text == payload.decode()
 
 
-def test_memory_is_bounded_and_the_oldest_go_first(monkeypatch):
-    monkeypatch.setattr(page_module, "_MEMORY_BYTES", 100_000)
+def test_pages_are_remembered_within_a_bound(monkeypatch):
+    memory = Memory(200_000)
+    monkeypatch.setattr(page_module, "_pages", memory)
+    wide = read_page(("\U0001f600" * 20_000).encode(), HTML)
+    assert memory.bytes == wide.memory > 160_000  # four bytes a character
     pages = [read_page(bytes([65 + i]) * 10_000, HTML) for i in range(20)]
-    memory = page_module._memory
-    assert memory.bytes == sum(p.memory for p in memory.pages.values()) <= 100_000
-    assert read_page(pages[-1].payload, HTML) is pages[-1]
-    assert read_page(pages[0].payload, HTML) is not pages[0]
-    read_page(b"x" * 200_000, HTML)
-    assert (memory.bytes, len(memory.pages)) == (0, 0)
-
-
-def test_wide_characters_count_in_memory(monkeypatch):
-    monkeypatch.setattr(page_module, "_MEMORY_BYTES", 200_000)
-    payload = ("\U0001f600" * 20_000).encode()
-    read_page(payload, HTML)
-    assert 160_000 < page_module._memory.bytes < 170_000
+    assert memory.bytes == sum(p.memory for p in pages[-len(memory) :]) <= 200_000
+    assert read_page(wide.payload, HTML) is not wide
