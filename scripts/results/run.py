@@ -72,7 +72,9 @@ def measured(entry: dict[str, Any], rules: list[Rule], documents: int) -> tuple[
     """Our values beside a published one: of documents, and of characters where there is a text."""
     if "after" in entry:
         after = next(r for r in rules if r.name == entry["after"])
-        return percent(after.left, documents), ""
+        left = after.characters_entered - after.characters
+        of_text = percent(left, rules[0].characters_entered) if "of_text" in entry else ""
+        return percent(after.left, documents), of_text
     chosen = [r for r in rules if r.name.startswith(tuple(entry["drops"]))]
     dropped = sum(r.dropped for r in chosen)
     if entry.get("of") != "entered":

@@ -1,0 +1,75 @@
+"""The comparison with published rates, from a funnel by hand."""
+
+import importlib.util
+from pathlib import Path
+
+import pytest
+import yaml
+
+from shared.recipe import load_recipe, parse_yaml
+
+HERE = Path(__file__).resolve().parents[2] / "scripts" / "results"
+spec = importlib.util.spec_from_file_location("results", HERE / "run.py")
+results = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(results)
+
+
+def stage(kept, *rules, failed=0):
+    named = [{"rule": n, "documents": d, "characters": c} for n, d, c in rules]
+    return {"characters_kept": kept, "failed": {"s": failed} if failed else {}, "rules": named}
+
+
+FUNNEL = {
+    "documents": 100,
+    "stages": [
+        stage(0, ("url_filter_v1.a", 10, 0), ("url_filter_v1.b", 0, 0)),
+        {"stage": "a phase"},
+        stage(300, ("quality_v1.x", 44, 100), ("quality_v1.y", 11, 600), failed=2),
+    ],
+}
+RULES = results.rules_of(FUNNEL)
+
+
+def test_rules_see_what_those_before_them_left():
+    assert [(r.name, r.entered, r.left) for r in RULES] == [
+        ("url_filter_v1.a", 100, 90),
+        ("url_filter_v1.b", 90, 90),
+        ("quality_v1.x", 88, 44),
+        ("quality_v1.y", 44, 33),
+    ]
+    assert [r.characters_entered for r in RULES] == [1000, 1000, 1000, 900]
+
+
+@pytest.mark.parametrize(
+    ("entry", "expected"),
+    [
+        ({"drops": ["url_filter_v1."]}, ("10.00 %", "")),
+        ({"drops": ["quality_v1."], "of": "entered"}, ("62.50 %", "70.00 %")),
+        ({"after": "quality_v1.x"}, ("44.00 %", "")),
+        ({"after": "quality_v1.y", "of_text": True}, ("33.00 %", "30.00 %")),
+    ],
+)
+def test_values_beside_published_ones(entry, expected):
+    assert results.measured(entry, RULES, 100) == expected
+
+
+@pytest.mark.parametrize("name", results.RECIPES)
+def test_published_rates_name_rules_of_the_recipe(name):
+    recipe = load_recipe(parse_yaml((HERE / f"{name}.yaml").read_text(), name))
+    rules = [f"{s.step.partition('.')[2]}.{rule}" for s in recipe.steps for rule in s.keep]
+    for entry in yaml.safe_load((HERE / "published.yaml").read_text())[name]:
+        if "after" in entry:
+            assert entry["after"] in rules
+        for prefix in entry.get("drops", ()):
+            assert any(rule.startswith(prefix) for rule in rules), prefix
+
+
+def test_chapter_names_idle_rules_apart():
+    batch = {
+        "funnel": {**FUNNEL, "kept": 33, "dropped": 65, "failed": 2},
+        "recipe": {"source": "s"},
+    }
+    text = results.chapter("r", batch, [])
+    assert "100 documents = 33 kept + 65 dropped + 2 failed" in text
+    assert "| `quality_v1.x` | 44 | 44.00 % | 50.00 % | 100 | 44 | 44.00 % |" in text
+    assert "Drop nothing: `url_filter_v1.b`." in text
