@@ -34,7 +34,7 @@ PARSER: Final = HTMLParser(
 )
 #: What `INVALID_XML_CHARS` removes, but for U+FFFE and U+FFFF.
 _INVALID_ASCII: Final = bytes([*range(9), 11, 12, *range(14, 32)])
-_INVALID_BEYOND: Final = ("\ufffe".encode(), "\uffff".encode())
+_INVALID_BEYOND: Final = ("\ufffe", "\uffff")
 #: Character references, after "&#", to what no text node may hold. trafilatura gives up somewhere
 #: on its way.
 _INVALID_REFERENCE: Final = re.compile(
@@ -123,7 +123,7 @@ def _repaired(html: str) -> tuple[bytes, str]:
         raise UnusualError
     beginning = html[:50].lower()
     valid = data.translate(None, _INVALID_ASCII)
-    if len(valid) < len(data) or any(char in data for char in _INVALID_BEYOND):
+    if len(valid) < len(data) or any(char in html for char in _INVALID_BEYOND):
         html = INVALID_XML_CHARS.sub("", html)
         data = html.encode()
     end = html.find("\n")

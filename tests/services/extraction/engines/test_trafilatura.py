@@ -1,6 +1,7 @@
 """The text is trafilatura's own, on real, hand-made, hostile and random pages."""
 
 from collections import Counter
+from importlib.metadata import version
 
 import pytest
 from hypothesis import given, settings
@@ -95,6 +96,11 @@ def assert_same(html: str) -> None:
     for favor_precision in (False, True):
         ours = outcome(main_text, html, favor_precision=favor_precision)
         assert ours == outcome(reference, html, favor_precision=favor_precision)
+
+
+def test_version_is_the_one_that_the_engine_was_derived_from():
+    """Another one may give other texts: compare on whole archives, see docs/extraction.md."""
+    assert version("trafilatura") == "2.3.1"
 
 
 @pytest.mark.parametrize("name", PAGES)
