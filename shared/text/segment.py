@@ -234,9 +234,13 @@ def segment(texts: pa.ChunkedArray) -> Segmented:
 def _identity(texts: pa.ChunkedArray) -> object:
     """Equal for columns over the same memory."""
     return [
-        (str(chunk.type), chunk.offset, len(chunk), [b and b.address for b in chunk.buffers()])
+        (str(chunk.type), chunk.offset, len(chunk), [_address(b) for b in chunk.buffers()])
         for chunk in texts.chunks
     ]
+
+
+def _address(buffer: pa.Buffer | None) -> int | None:
+    return None if buffer is None else buffer.address
 
 
 def ratio(part: npt.NDArray[Any], whole: npt.NDArray[Any]) -> Float64Array:

@@ -287,3 +287,11 @@ def test_the_columns_that_are_remembered_do_not_pile_up():
         segmented = module.segment(pa.chunked_array([[None if n % 2 else ""]], pa.large_string()))
         assert segmented.spans("words:whitespace").bounds.tolist() == [0, 0]
         assert segmented.depth <= module._LONGEST_CHAIN
+
+
+def test_columns_of_nothing_follow_each_other():
+    """Of an empty column a buffer may be empty, or absent."""
+    nothing = pa.py_buffer(b"")
+    for data in (nothing, None, nothing):
+        column = pa.LargeStringArray.from_buffers(0, nothing, data)
+        assert module.segment(pa.chunked_array([column])).rows == 0
