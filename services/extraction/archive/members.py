@@ -189,7 +189,18 @@ def _dictionary(window: Window) -> bytes | None:
     if data[:4] == ZSTD_MAGIC:
         packed = Window(lambda at, length: data[at : at + length], len(data))
         data = Cursor(ZstdFrame(packed, 0).pieces()).take(_DICTIONARY_BYTES)
+    _check_dictionary(data)
     return data
+
+
+def _check_dictionary(data: bytes) -> None:
+    """Raise DamageError where zstd cannot use it."""
+    import zstandard
+
+    try:
+        zstandard.ZstdDecompressor(dict_data=zstandard.ZstdCompressionDict(data)).decompressobj()
+    except zstandard.ZstdError as error:
+        raise DamageError(0, f"no zstd dictionary: {error}") from error
 
 
 @dataclass(frozen=True)

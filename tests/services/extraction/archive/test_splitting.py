@@ -157,6 +157,7 @@ def test_offset_and_length_find_the_record_again(name, read):
     st.lists(st.tuples(st.integers(64, 4000), st.integers(0, 255)), min_size=1, max_size=8),
 )
 @example(name="dictionary.warc.zst", flips=[(228, 0)])
+@example(name="dictionary.warc.zst", flips=[(885, 0)])
 def test_flipped_bytes_are_told(read, name, flips):
     """The start stays, so that the format can be told; `read` checks that every record counts.
 
