@@ -15,11 +15,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pyarrow.compute as pc
 import yaml
+
+from shared.columns import read_columns
+from shared.schema import KEPT
+from shared.shards import Batch
+from shared.stages import compile_batch
+from shared.store import Store
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 RECIPES = ("refinedweb", "fineweb", "c4")
+#: The same recipe with its language pre-check, and without.
+PRECHECK = ("refinedweb", "no_precheck")
 #: open-mini holds pages of the other open archives again.
 ARCHIVES = "warc/open/open-[eoz]*.warc.gz"
 
@@ -128,6 +137,33 @@ def funnel_lines(rules: list[Rule], documents: int) -> list[str]:
     return lines
 
 
+def kept_documents(store: Store, batch: str) -> set[str]:
+    """Ids of the documents that a batch keeps."""
+    pipeline = compile_batch(Batch.model_validate(store.get_json(f"batches/{batch}/batch.json")))
+    spine = pipeline.column_folder(pipeline.recipe.steps[0])
+    kept: set[str] = set()
+    for shard in pipeline.batch.shards:
+        states = read_columns(store, pipeline.last_rows.folder, shard.id, ["state"])["state"]
+        ids = read_columns(store, spine, shard.id, ["document"])["document"]
+        kept.update(ids.filter(pc.equal(states, KEPT)).to_pylist())
+    return kept
+
+
+def precheck_chapter(archives: list[Path], work: Path) -> str:
+    """What refinedweb keeps with its language pre-check and without."""
+    store = Store(str(work))
+    runs = [run_recipe(HERE / f"{name}.yaml", archives, work) for name in PRECHECK]
+    with_it, without = (kept_documents(store, batch["id"]) for batch in runs)
+    other = sorted(with_it ^ without)
+    documents = runs[0]["funnel"]["documents"]
+    return (
+        "## The language pre-check\n\n"
+        f"`refinedweb` keeps {len(with_it)} of {documents} documents with its pre-check and "
+        f"{len(without)} without it; {len(other)} documents differ "
+        f"({percent(len(other), documents)}): {', '.join(other) or 'none'}.\n"
+    )
+
+
 def main() -> None:
     """Run the recipes and write the page."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -146,6 +182,9 @@ def main() -> None:
             print(f"{name}: {len(archives)} archives", file=sys.stderr, flush=True)
             batch = run_recipe(HERE / f"{name}.yaml", archives, Path(work))
             chapters.append(chapter(name, batch, published[name]))
+        if "refinedweb" in arguments.recipes:
+            print("refinedweb without its pre-check", file=sys.stderr, flush=True)
+            chapters.append(precheck_chapter(archives, Path(work)))
     names = ", ".join(a.name for a in archives)
     head = (HERE / "head.md").read_text().format(archives=names)
     arguments.out.write_text("\n".join([head, *chapters]))

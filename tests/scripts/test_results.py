@@ -7,6 +7,8 @@ import pytest
 import yaml
 
 from shared.recipe import load_recipe, parse_yaml
+from shared.store import Store
+from shared.testing import drive, html_page, make_batch, prose, warc_gz, warc_record
 
 HERE = Path(__file__).resolve().parents[2] / "scripts" / "results"
 spec = importlib.util.spec_from_file_location("results", HERE / "run.py")
@@ -73,3 +75,24 @@ def test_chapter_names_idle_rules_apart():
     assert "100 documents = 33 kept + 65 dropped + 2 failed" in text
     assert "| `quality_v1.x` | 44 | 44.00 % | 50.00 % | 100 | 44 | 44.00 % |" in text
     assert "Drop nothing: `url_filter_v1.b`." in text
+
+
+def test_kept_documents_are_those_of_the_funnel(tmp_path):
+    pages = [warc_record(f"http://a.test/{n}", html_page(str(n), prose(n)), n=n) for n in range(6)]
+    pages[3] = warc_record("http://a.test/3", b"", n=3)
+    (tmp_path / "a.warc.gz").write_bytes(warc_gz(pages))
+    recipe = {
+        "name": "r",
+        "steps": [
+            {"extraction.records_v1": {}, "keep": {"not_empty": "payload_bytes > 0"}},
+            {"extraction.main_text_v1": {"engine": "resiliparse"}},
+        ],
+    }
+    store = Store(str(tmp_path / "store"))
+    batch = make_batch([tmp_path / "a.warc.gz"], recipe, shard_bytes=2048)
+    _, funnel = drive(store, batch)
+    store.put_json("batches/b/batch.json", batch.model_dump(mode="json"))
+    kept = results.kept_documents(store, "b")
+    assert len(batch.shards) > 1
+    assert len(kept) == 5 == funnel.stages[0].tally.kept
+    assert f"a.warc.gz:{len(warc_gz(pages[:3]))}" not in kept
