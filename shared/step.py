@@ -117,7 +117,7 @@ _REGISTRY: dict[str, Step] = {}
 
 
 def register(step: Step) -> None:
-    """Add a step; a malformed or duplicate name raises ValueError."""
+    """Add a step; ValueError for a malformed or duplicate name, or a column read and declared."""
     match = STEP_NAME.match(step.name)
     if match is None:
         raise ValueError(f"step name {step.name!r} is not <service>.<name>_v<version>")
@@ -125,6 +125,9 @@ def register(step: Step) -> None:
         raise ValueError(f"step {step.name!r} is registered twice")
     if not step.doc.strip():
         raise ValueError(f"step {step.name!r} has no docstring")
+    both = {c.name for c in step.columns} & set(step.reads)
+    if both:
+        raise ValueError(f"step {step.name!r} reads and declares {sorted(both)}")
     _REGISTRY[step.name] = step
 
 
