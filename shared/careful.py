@@ -22,7 +22,7 @@ import pyarrow as pa
 from blake3 import blake3
 
 from shared.compute import compute, error_rows
-from shared.processes import die_with_parent
+from shared.processes import die_with_parent, give_memory_back
 from shared.ref import TaskRef
 from shared.settings import Settings
 from shared.step import Step, load_registry
@@ -194,6 +194,7 @@ def _serve(requests: BinaryIO, replies: BinaryIO) -> None:
 
 if __name__ == "__main__":
     die_with_parent()
+    give_memory_back()
     memory = int(sys.argv[1])
     resource.setrlimit(resource.RLIMIT_DATA, (memory, memory))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))

@@ -34,7 +34,7 @@ from shared.compute import Compute, compute, warm
 from shared.errors import CorpusmillError, PermanentError, TransientError
 from shared.leases import Leases
 from shared.plan import runnable_after
-from shared.processes import die_with_parent
+from shared.processes import die_with_parent, give_memory_back
 from shared.ref import REF, RunRef, TaskRef
 from shared.run import Done, run_task
 from shared.settings import settings
@@ -222,6 +222,7 @@ def _send_next(ref: TaskRef) -> None:
 def _warm_up(**_: Any) -> None:
     """In the process that runs tasks: load steps and compiled loops before the first task."""
     die_with_parent()
+    give_memory_back()
     configure_logging()
     leases.cache_clear()
     load_registry()

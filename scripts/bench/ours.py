@@ -32,10 +32,12 @@ from scripts.bench.measure import (
     timed,
     timed_in_turn,
 )
+from scripts.bench.workers import worker_memory
 from scripts.reference import read_archive
 from services.extraction.memory import forget
 from services.extraction.page import read_page
 from shared.columns import ColumnWriter
+from shared.processes import give_memory_back
 from shared.progress import Funnel
 from shared.recipe import BoundStep, load_recipe, resolve
 from shared.stages import Pipeline
@@ -270,9 +272,12 @@ def main() -> None:
     if mode == "cut":
         cut(work)
         return
+    give_memory_back()  # as a worker does
     pages = Pages(folder)
     if mode == "stages":
         measured = run_stages(work, pages)
+    elif mode == "workers":
+        measured = worker_memory(work / "workers", pages.archives, line(pages))
     else:
         measured = run_pipeline(work, pages, mode.removeprefix("pipeline-"))
     outcome = Outcome({p: version(p) for p in ("corpusmill", *PACKAGES)}, measured)

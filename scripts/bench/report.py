@@ -59,6 +59,7 @@ def write_report(archives: list[str], lists: str, outcomes: Outcomes) -> str:
         stage_memory=stage_memory(outcomes),
         lines=line_table(outcomes),
         left=left_table(outcomes),
+        workers=worker_table(outcomes["workers"][0]),
         datatrove=theirs.versions["datatrove"],
         our_trafilatura=ours.versions["trafilatura"],
         their_trafilatura=theirs.versions["trafilatura"],
@@ -197,6 +198,15 @@ def stage_memory(outcomes: Outcomes) -> str:
     """Peak memory of the processes that ran all stages."""
     ours, theirs = (peak(outcomes[f"{side}-stages-stages"]) for side in ("ours", "theirs"))
     return f"ours {ours[0]}; datatrove {theirs[0]}, its sandbox {theirs[1]}"
+
+
+def worker_table(outcome: Outcome) -> str:
+    """Memory of a worker of each service, before its first task and at most."""
+    lines = ["| service: steps of its stage | loaded | at most |", "|---|---|---|"]
+    for stage in outcome.stages:
+        loaded, most = (stage.results[name] / 2**20 for name in ("warm", "peak"))
+        lines.append(f"| {stage.stage.replace('+', ', ')} | {loaded:.0f} MiB | {most:.0f} MiB |")
+    return "\n".join(lines)
 
 
 def left_table(outcomes: Outcomes) -> str:

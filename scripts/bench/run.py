@@ -120,6 +120,8 @@ def measure(archives: list[Path], work: Path, plan: Plan) -> dict[str, list[Outc
             for side, mode in sides:
                 run_side(side, mode, here, work / name)
                 outcomes[f"{side}-{mode}-{name}"].append(Outcome.load(here / f"{side}-{mode}.json"))
+    run_side("ours", "workers", work, work / [*modes][-1])
+    outcomes["workers"].append(Outcome.load(work / "ours-workers.json"))
     return outcomes
 
 

@@ -13,9 +13,9 @@ from typing import Final
 from services.extraction.charset import decode
 from services.extraction.memory import Memory, remember
 
-#: What the remembered pages may take: a chunk of the archive reader (16 MiB of payload) and its
+#: What the remembered pages may take: a chunk of the archive reader (4 MiB of payload) and its
 #: characters, of up to four bytes. The oldest go first.
-_MEMORY_BYTES: Final = 64 * 2**20
+_MEMORY_BYTES: Final = 24 * 2**20
 
 
 @dataclass(frozen=True, eq=False)

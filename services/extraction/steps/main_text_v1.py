@@ -20,7 +20,7 @@ COLUMNS: Final = (
 #: (text, charset, error)
 _Row = tuple[str | None, str | None, str | None]
 #: Texts of the pages that came last, since crawls have pages that are byte for byte the same.
-_texts: Memory[_Row] = remember(16 * 2**20)
+_texts: Memory[_Row] = remember(8 * 2**20)
 
 
 @row_step(

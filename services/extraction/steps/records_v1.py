@@ -18,7 +18,7 @@ from shared.step import Params, source_step
 
 #: A table holds no more rows, and no more bytes of payload than these and one document.
 _TABLE_ROWS: Final = 64
-_TABLE_BYTES: Final = 16 * 2**20
+_TABLE_BYTES: Final = 4 * 2**20
 _SCHEMA: Final = arrow_schema(SPINE, transient=True)
 _COMPUTED: Final = ("media_type", "payload_digest", "payload_bytes")
 _COPIED: Final = tuple(name for name in _SCHEMA.names if name not in _COMPUTED)
