@@ -32,7 +32,7 @@ demo: install ## Archives to corpus to a small trained model, on the shipped sam
 	$(BIN)/corpusmill demo
 
 test: install .venv-bench/installed ## The whole suite
-	$(BIN)/pytest
+	$(BIN)/pytest --numprocesses 2 --dist loadgroup
 
 lint: install ## Format check, linter, types
 	$(BIN)/ruff format --check .

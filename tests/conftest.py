@@ -12,6 +12,14 @@ def test_data() -> Path:
     return Path(os.environ.get("CORPUSMILL_TEST_DATA", ROOT.parent / "shared" / "data"))
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Of several test processes one runs the cluster; else a file's tests stay together."""
+    for item in items:
+        file = item.path.relative_to(ROOT)
+        group = "cluster" if file.parts[1] == "cluster" else str(file)
+        item.add_marker(pytest.mark.xdist_group(group))
+
+
 @pytest.fixture
 def data_path() -> Path:
     """The folder of real pages and archives; skips where it is absent."""

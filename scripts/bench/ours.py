@@ -12,6 +12,7 @@ to its end, receipts and Parquet included.
 import json
 import sys
 from collections import Counter
+from collections.abc import Iterator
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -112,9 +113,10 @@ def run_step(bound: BoundStep, table: pa.Table) -> pa.Table:
     return row(table.select(list(bound.step.reads)), bound.params)
 
 
-def read(bound: BoundStep, pages: Pages) -> list[pa.Table]:
+def read(bound: BoundStep, pages: Pages) -> Iterator[pa.Table]:
     """All pages, in the reader's tables."""
-    return [t for archive in pages.archives for t in read_archive(archive, bound.params)]
+    for archive in pages.archives:
+        yield from read_archive(archive, bound.params)
 
 
 def decode(table: pa.Table) -> None:
@@ -126,11 +128,11 @@ def decode(table: pa.Table) -> None:
 def run_stages(work: Path, pages: Pages) -> list[Measured]:
     """Every step on the same pages; leaves the texts that both sides go on with."""
     steps = bound_steps(pages)
-    reading, found = timed(
-        "reading", pages.count, lambda: sum(map(len, read(steps["extraction.records_v1"], pages)))
-    )
+    reader = steps["extraction.records_v1"]
+    assert sum(map(len, read(reader, pages.warm))) == pages.warm.count
+    reading, found = timed("reading", pages.count, lambda: sum(map(len, read(reader, pages))))
     assert found == pages.count
-    tables = read(steps["extraction.records_v1"], pages)
+    tables = list(read(reader, pages))
     measured = [reading, page_stage("decoding", decode, tables)[0]]
     for stage, name in (
         ("URL rules", "extraction.url_filter_v1"),

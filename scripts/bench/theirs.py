@@ -99,6 +99,7 @@ def inspected(block: Any, document: Any) -> int:
 
 def run_stages(work: Path, pages: Pages) -> list[Measured]:
     """Every block on the same pages: the archives', then the texts of `texts.json`."""
+    assert sum(1 for _ in reader(pages.warm.folder).run()) == pages.warm.count
     reading, found = timed(
         "reading", pages.count, lambda: sum(1 for _ in reader(pages.folder).run())
     )
