@@ -20,6 +20,11 @@ $(VENV)/installed: requirements/dev.lock pyproject.toml Makefile
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	touch $@
 
+# Compiled loops are cached beside the sources: here once, not in each process of the first run.
+$(VENV)/compiled: $(VENV)/installed
+	$(BIN)/python -m shared.compute extraction langid quality dedup
+	touch $@
+
 # datatrove, which decisions and times are compared with, in an environment of its own.
 .venv-bench/installed: requirements/bench.txt $(VENV)/installed
 	$(PYTHON) -m venv --without-pip .venv-bench
@@ -28,10 +33,10 @@ $(VENV)/installed: requirements/dev.lock pyproject.toml Makefile
 
 install: $(VENV)/installed ## Create the environment (.venv)
 
-demo: install ## Archives to corpus to a small trained model, on the shipped sample
+demo: install $(VENV)/compiled ## Archives to corpus to a small trained model, on the shipped sample
 	$(BIN)/corpusmill demo
 
-test: install .venv-bench/installed ## The whole suite
+test: install $(VENV)/compiled .venv-bench/installed ## The whole suite
 	$(BIN)/pytest --numprocesses 2 --dist loadgroup
 
 lint: install ## Format check, linter, types

@@ -97,3 +97,8 @@ def _sample(kind: pa.DataType) -> pa.Array:
     if pa.types.is_string(kind) or pa.types.is_large_string(kind):
         return pa.array(["The quick brown fox jumps over the lazy dog."], kind)
     return pa.nulls(1, kind)
+
+
+if __name__ == "__main__":  # compile the loops of services, which numba then has in its cache
+    for name in sys.argv[1:]:
+        warm(name)
