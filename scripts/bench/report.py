@@ -40,11 +40,14 @@ class Rounds:
 Pair = tuple[Rounds | None, Rounds | None]
 
 
-def write_report(archives: list[str], lists: str, outcomes: Outcomes) -> str:
+def write_report(
+    archives: list[str], lists: str, outcomes: Outcomes, command: str = "make bench"
+) -> str:
     """The page as Markdown. Raises ValueError where the pages of sides or rounds differ."""
     ours, theirs = outcomes["ours-stages-stages"][0], outcomes["theirs-stages-stages"][0]
     pairs = stage_pairs(outcomes["ours-stages-stages"], outcomes["theirs-stages-stages"])
     return TEMPLATE.read_text().format(
+        command=command,
         first=archives[0],
         archives=", ".join(archives),
         lists=lists,

@@ -140,7 +140,10 @@ def main() -> None:
         work = Path(folder)
         lists = write_lists(work)
         outcomes = measure(archives, work, Plan(options.pages, options.rounds))
-    text = write_report([archive.name for archive in archives], lists, outcomes)
+    limits = {"--pages": options.pages, "--rounds": options.rounds}
+    given = " ".join(f"{name} {value}" for name, value in limits.items() if value)
+    command = f"python -m scripts.bench.run {given}" if given else "make bench"
+    text = write_report([archive.name for archive in archives], lists, outcomes, command)
     options.output.write_text(text)
     print(text)
 

@@ -55,6 +55,7 @@ def outcomes(their_texts: int = 80, their_pages: int = 100) -> dict[str, list[Ou
 
 def test_numbers_of_the_page() -> None:
     page = report.write_report(["a.warc.gz", "b.warc.gz"], "no lists", outcomes())
+    assert "Written by `make bench`;" in page
     assert "| langid: fasttext_v1 | 100 MiB | 300 MiB |" in page
     # 0.5 s over 100 pages are 5 ms a page, over 80 texts 6.25 ms.
     assert "| `WarcReader` | 100 | 5.00 (5.00 to 10.00) | 15.00 (15.00 to 30.00) | 3.0 |" in page
