@@ -1,15 +1,20 @@
 """Runs a phase of a group step: one partition of it, over the kept rows of all shards."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from blake3 import blake3
 
 from shared.chunk import Chunk
 from shared.columns import ColumnWriter, commit_receipt, open_columns, read_columns, read_receipt
+from shared.index import IndexView
 from shared.progress import Funnel
+from shared.ranges import ObjectReader, open_object, open_table, row_groups, rows_of_shards
 from shared.schema import VERDICT_SCHEMA
+from shared.settings import settings
 from shared.shards import Shard
 from shared.stages import Pipeline, Stage, partition_unit
 from shared.store import Store
@@ -23,29 +28,62 @@ class GroupScope:
         self.batch = pipeline.batch
         self.recipe = pipeline.recipe
         self.output_id = pipeline.sink_id(stage.steps[0])
+        self.memory = settings().dedup_memory
 
-    def rows(self, columns: tuple[str, ...]) -> Iterator[tuple[int, pa.Table]]:
-        """Kept rows of every shard; see `Scope.rows`."""
-        for shard in self.batch.shards:
+    def rows(
+        self, columns: tuple[str, ...], shards: range | None = None
+    ) -> Iterator[tuple[int, pa.Table]]:
+        """Kept rows of some shards; see `Scope.rows`."""
+        chosen = (
+            self.batch.shards if shards is None else self.batch.shards[shards.start : shards.stop]
+        )
+        for shard in chosen:
             yield shard.index, kept_rows(self._store, self._pipeline, self._stage, shard, columns)
+
+    def units(self, phase: str) -> int:
+        """How many partitions an earlier phase has."""
+        return self._phase(phase).partitions
 
     def table(self, phase: str, partition: int = 0) -> pa.Table:
         """The committed table of an earlier phase."""
-        stage = self._pipeline.phase_stage(self._stage.steps[0], phase)
-        return read_columns(self._store, stage.folder, partition_unit(partition))
+        return read_columns(self._store, self._phase(phase).folder, partition_unit(partition))
 
     def tables(self, phase: str) -> Iterator[pa.Table]:
-        """All partitions of an earlier phase, in order."""
-        stage = self._pipeline.phase_stage(self._stage.steps[0], phase)
+        """All partitions of an earlier phase in order, a row group at a time."""
+        stage = self._phase(phase)
         for unit in self._pipeline.units(stage):
-            yield read_columns(self._store, stage.folder, unit)
+            yield from row_groups(open_table(self._store, stage.folder, unit))
+
+    def keyed(self, phase: str, shards: range) -> Iterator[pa.Table]:
+        """Of every partition of an earlier phase the rows of some shards."""
+        stage = self._phase(phase)
+        for unit in self._pipeline.units(stage):
+            yield from rows_of_shards(open_table(self._store, stage.folder, unit), shards)
+
+    def files(self, phase: str, partition: int = 0) -> list[str]:
+        """Names of the files that an earlier phase left, sorted."""
+        return sorted(self._files(phase, partition))
 
     def file(self, phase: str, name: str, partition: int = 0) -> bytes:
         """A file that an earlier phase left."""
-        stage = self._pipeline.phase_stage(self._stage.steps[0], phase)
-        receipt = read_receipt(self._store, stage.folder, partition_unit(partition))
+        return self._store.get(self._files(phase, partition)[name])
+
+    def opened(self, phase: str, name: str, partition: int = 0) -> ObjectReader:
+        """The same, to be read by ranges."""
+        return open_object(self._store, self._files(phase, partition)[name])
+
+    def index(self, name: str) -> IndexView:
+        """What earlier batches left under an index."""
+        raise NotImplementedError(name)
+
+    def _phase(self, phase: str) -> Stage:
+        return self._pipeline.phase_stage(self._stage.steps[0], phase)
+
+    def _files(self, phase: str, partition: int) -> dict[str, str]:
+        receipt = read_receipt(self._store, self._phase(phase).folder, partition_unit(partition))
         assert receipt is not None
-        return self._store.get(receipt["files"][name])
+        files: dict[str, str] = receipt["files"]
+        return files
 
     def describe(self) -> dict[str, Any]:
         """The batch's funnel up to this step."""
@@ -84,20 +122,47 @@ def kept_rows(
 def run_phase(
     store: Store, pipeline: Pipeline, stage: Stage, unit: str
 ) -> tuple[ColumnWriter, dict[str, str]]:
-    """Compute one partition; its files are written, its table waits for the commit."""
+    """Compute one partition; its files are written, its table waits for the commit.
+
+    Files of a sink have the names that its manifest gives them; any other's hold their content's
+    hash, so that a retry never changes an object.
+    """
     assert stage.phase is not None
     bound = stage.steps[0]
     partition = int(unit.removeprefix("p"))
     output = stage.phase.run(GroupScope(store, pipeline, stage), partition, bound.params)
-    folder = stage.folder + unit + "-"
-    if bound.step.sink:
-        folder = f"{bound.step.sink}/{pipeline.sink_id(bound)}/"
-    files = {name: folder + name for name in output.files}
-    for name, data in output.files.items():
-        store.put(files[name], data)
     writer = ColumnWriter(output.table.schema)
-    writer.write(output.table)
+    for table in _parts(output.table):
+        writer.write(table)
+    files = {}
+    for name, data in output.files.items():
+        files[name] = f"{stage.folder}{unit}-{_content(data)}-{name}"
+        if bound.step.sink:
+            files[name] = f"{bound.step.sink}/{pipeline.sink_id(bound)}/{name}"
+        if isinstance(data, bytes):
+            store.put(files[name], data)
+        else:
+            store.upload(data, files[name])
+            data.unlink()
     return writer, files
+
+
+def _content(data: bytes | Path) -> str:
+    """Hash of a file's bytes, 128 bits."""
+    content = blake3(max_threads=1)
+    if isinstance(data, bytes):
+        content.update(data)
+    else:
+        content.update_mmap(data)
+    return content.hexdigest(16)
+
+
+def _parts(table: pa.Table | pa.RecordBatchReader) -> Iterator[pa.Table]:
+    """What a phase leaves, some rows at a time."""
+    if isinstance(table, pa.Table):
+        yield table
+    else:
+        yield from (pa.Table.from_batches([batch]) for batch in table)
 
 
 def commit_phase(

@@ -20,6 +20,7 @@ from shared.chunk import Chunk, Mask, Tally
 from shared.columns import READ_ROWS, ColumnWriter, RowCursor, open_columns, read_receipt
 from shared.compute import Compute, error_rows
 from shared.errors import PermanentError, UsageError
+from shared.ranges import open_table, rows_of_shards
 from shared.recipe import BoundStep
 from shared.schema import DROPPED, ERROR, VERDICT_SCHEMA, conform
 from shared.shards import Shard, ShardReader
@@ -209,14 +210,17 @@ class RowStage:
         self.tally.seconds[bound.step.short] += time.process_time() - started
 
     def _keyed(self, bound: BoundStep) -> pa.Table:
-        """This shard's rows of the group step's last phase."""
+        """This shard's rows of the group step's joined phases."""
         if bound.position not in self._keyed_tables:
-            stage = self.pipeline.phase_stage(bound, bound.step.phases[-1].name)
-            here = pc.field("shard") == self.shard.index
-            parts = [
-                open_columns(self.store, stage.folder, unit).read(use_threads=False).filter(here)
-                for unit in self.pipeline.units(stage)
-            ]
+            here = range(self.shard.index, self.shard.index + 1)
+            parts = []
+            for phase in bound.step.phases:
+                if phase.joined(bound.params):
+                    stage = self.pipeline.phase_stage(bound, phase.name)
+                    for unit in self.pipeline.units(stage):
+                        file = open_table(self.store, stage.folder, unit)
+                        parts.append(file.schema_arrow.empty_table())
+                        parts.extend(rows_of_shards(file, here))
             self._keyed_tables[bound.position] = pa.concat_tables(parts)
         return self._keyed_tables[bound.position]
 

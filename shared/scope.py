@@ -5,6 +5,8 @@ from typing import Any, Protocol
 
 import pyarrow as pa
 
+from shared.index import IndexView
+from shared.ranges import ObjectReader
 from shared.recipe import ResolvedRecipe
 from shared.shards import Batch
 
@@ -16,22 +18,44 @@ class Scope(Protocol):
     recipe: ResolvedRecipe
     #: For a sink: the id of the dataset, the folder of its files.
     output_id: str
+    #: Bytes that a task's arrays may take together (the setting `dedup_memory`).
+    memory: int
 
-    def rows(self, columns: tuple[str, ...]) -> Iterator[tuple[int, pa.Table]]:
-        """For each shard in order: its position in the batch, and the rows still kept.
+    def rows(
+        self, columns: tuple[str, ...], shards: range | None = None
+    ) -> Iterator[tuple[int, pa.Table]]:
+        """For each shard in order (of a range, or all): its position, and the rows still kept.
 
         The tables have `row` (int64, position in the shard's spine), then the named columns.
         "text" is the text after all edits before this step.
         """
 
+    def units(self, phase: str) -> int:
+        """How many partitions an earlier phase of the same step has."""
+
     def table(self, phase: str, partition: int = 0) -> pa.Table:
         """The committed table of an earlier phase of the same step."""
 
     def tables(self, phase: str) -> Iterator[pa.Table]:
-        """All partitions of an earlier phase, in order."""
+        """The tables of all partitions of an earlier phase in order, some rows at a time."""
+
+    def keyed(self, phase: str, shards: range) -> Iterator[pa.Table]:
+        """Of every partition of an earlier phase the rows of some shards.
+
+        The phase's tables have `shard` (int32) and are sorted by it.
+        """
+
+    def files(self, phase: str, partition: int = 0) -> list[str]:
+        """Names of the files that an earlier phase left, sorted."""
 
     def file(self, phase: str, name: str, partition: int = 0) -> bytes:
         """A file that an earlier phase left."""
 
+    def opened(self, phase: str, name: str, partition: int = 0) -> ObjectReader:
+        """The same, to be read by ranges."""
+
+    def index(self, name: str) -> IndexView:
+        """What earlier batches left under an index that this batch has joined."""
+
     def describe(self) -> dict[str, Any]:
-        """The batch's funnel up to this step, for cards and manifests."""
+        """The batch's funnel up to this step."""

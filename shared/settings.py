@@ -64,6 +64,9 @@ class Settings(BaseSettings):
     document_memory: int = 2 * 2**30
     """Careful mode: bytes of data that the guarded process may allocate."""
 
+    dedup_memory: int = Field(default=512 * 2**20, ge=16 * 2**20)
+    """Bytes that the arrays of one deduplication task may take; what is more lies on disk."""
+
     task_tries: int = Field(default=5, ge=1)
     """How often a task may fail for a transient reason before it is marked as failed."""
 

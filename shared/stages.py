@@ -168,5 +168,5 @@ def _rows_stage(
 
 def _phase_stage(index: int, bound: BoundStep, phase: Phase, batch: Batch) -> Stage:
     fingerprint = digest([phase.name, bound.fingerprint, batch.scope])
-    partitions = phase.partitions(bound.params)
+    partitions = phase.partitions(bound.params, len(batch.shards))
     return Stage(index, bound.step.service, (bound,), phase, partitions, fingerprint)

@@ -16,7 +16,7 @@ validate a recipe without them.
 import importlib
 import pkgutil
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -53,23 +53,30 @@ JoinFunction = Callable[[pa.Table, pa.Table, Any], pa.Table]
 
 @dataclass(frozen=True)
 class GroupOutput:
-    """What a phase leaves: a table (may have no columns) and named files, both committed."""
+    """What a phase leaves: a table (may have no columns) and named files, both committed.
 
-    table: pa.Table
-    files: dict[str, bytes] = field(default_factory=dict)
+    What does not fit in memory comes as a reader, written while it is read, and as paths of
+    temporary files, removed when they are committed. A reader is read before the files are.
+    """
+
+    table: pa.Table | pa.RecordBatchReader
+    files: Mapping[str, bytes | Path] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Phase:
     """One barrier-separated part of a group step.
 
-    `partitions` gives the number of tasks from the parameters; `run(scope, partition, params)`
-    computes one of them.
+    `partitions` gives the number of tasks from the parameters and the batch's number of shards (0:
+    the phase is not needed); `run(scope, partition, params)` computes one of them. `joined` says
+    whether its rows go to the step's join: they are then sorted by `shard` and `row`, their first
+    columns.
     """
 
     name: str
     run: Callable[["Scope", int, Any], GroupOutput]
-    partitions: Callable[[Any], int] = lambda _params: 1
+    partitions: Callable[[Any, int], int] = lambda _params, _shards: 1
+    joined: Callable[[Any], bool] = lambda _params: False
 
 
 @dataclass(frozen=True)
@@ -179,9 +186,9 @@ def group_step(
 ) -> None:
     """Register a step over all shards of a batch.
 
-    With `join`, the last phase's table must have `shard` (int32, position in the batch) and `row`
-    (int64) columns; `join(rows, keyed, params)` gets the keyed rows of one shard and returns one
-    row of `columns` for each of `rows`.
+    With `join`, the tables of the phases that are `joined` have `shard` (int32, position in the
+    batch) and `row` (int64) columns; `join(rows, keyed, params)` gets the keyed rows of one shard,
+    of one phase after the other, and returns one row of `columns` for each of `rows`.
     """
     if (join is None) != (not columns):
         raise ValueError(f"{name}: `join` and `columns` go together")

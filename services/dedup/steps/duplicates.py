@@ -17,9 +17,11 @@ def _register(name: str, column: str, reader: KeyReader, length: str, doc: str) 
         reads=(column, "document", length),
         phases=(
             Phase(
-                "match", partial(match, column=column, reader=reader), lambda p: int(p.partitions)
+                "match",
+                partial(match, column=column, reader=reader),
+                lambda params, _shards: int(params.partitions),
             ),
-            Phase("cluster", partial(cluster, length=length)),
+            Phase("cluster", partial(cluster, length=length), joined=lambda _params: True),
         ),
         doc=doc,
         params=DuplicateParams,

@@ -182,7 +182,7 @@ group_step(
     reads=("document", "url", "text"),
     phases=(
         Phase("tokenizer", make_tokenizer),
-        Phase("write", write_shard, partitions=lambda params: params.partitions),
+        Phase("write", write_shard, partitions=lambda params, _shards: params.partitions),
         Phase("manifest", write_manifest),
     ),
     doc="""Writes the kept documents as a dataset: tokens, index, text, tokenizer, manifest, card.

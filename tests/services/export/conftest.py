@@ -1,16 +1,14 @@
-"""A scope in memory: the group steps' protocol over plain tables instead of a store."""
+"""The export over shards in memory."""
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from collections.abc import Callable
 from typing import Any
 
 import pyarrow as pa
 import pytest
 
-from shared.recipe import Recipe, ResolvedRecipe
-from shared.shards import Batch, Source
-from shared.step import GroupOutput, Params, load_registry
+from shared.recipe import Recipe
+from shared.step import load_registry
+from shared.testing_scope import TableScope
 
 Row = tuple[str, str, str | None]
 
@@ -48,44 +46,20 @@ FUNNEL = {
 }
 
 
-@dataclass
-class MemoryScope:
-    shards: list[list[Row]]
-    batch: Batch
-    recipe: ResolvedRecipe
-    output_id: str = "web-0123456789abcdef"
-    text_type: pa.DataType = field(default_factory=pa.string)
-    outputs: dict[str, list[GroupOutput]] = field(default_factory=dict)
-
-    def rows(self, columns: tuple[str, ...]) -> Iterator[tuple[int, pa.Table]]:
-        for shard, rows in enumerate(self.shards):
-            table = pa.table(
-                {
-                    # Rows that a rule dropped lie between those that are kept.
-                    "row": pa.array([3 * i for i in range(len(rows))], pa.int64()),
-                    "document": pa.array([r[0] for r in rows], pa.string()),
-                    "url": pa.array([r[1] for r in rows], pa.string()),
-                    "text": pa.array([r[2] for r in rows], self.text_type),
-                }
-            )
-            yield shard, table.select(["row", *columns])
-
-    def table(self, phase: str, partition: int = 0) -> pa.Table:
-        return self.outputs[phase][partition].table
-
-    def tables(self, phase: str) -> Iterator[pa.Table]:
-        for output in self.outputs[phase]:
-            yield output.table
-
-    def file(self, phase: str, name: str, partition: int = 0) -> bytes:
-        return self.outputs[phase][partition].files[name]
-
-    def describe(self) -> dict[str, Any]:
-        return FUNNEL
+def _table(rows: list[Row], text_type: pa.DataType) -> pa.Table:
+    """A shard; rows that a rule dropped lie between those that are kept."""
+    return pa.table(
+        {
+            "row": pa.array([3 * i for i in range(len(rows))], pa.int64()),
+            "document": pa.array([r[0] for r in rows], pa.string()),
+            "url": pa.array([r[1] for r in rows], pa.string()),
+            "text": pa.array([r[2] for r in rows], text_type),
+        }
+    )
 
 
 @pytest.fixture
-def scope_of() -> Callable[[list[list[Row]]], MemoryScope]:
+def scope_of() -> Callable[..., TableScope]:
     """Makes a scope of shards of (document, url, text)."""
     recipe = Recipe(
         name="web",
@@ -95,11 +69,11 @@ def scope_of() -> Callable[[list[list[Row]]], MemoryScope]:
         deviations=("one | two",),
     )
 
-    def make(shards: list[list[Row]]) -> MemoryScope:
-        source = Source(uri="file:///crawl.jsonl", name="crawl.jsonl", size=1, etag="1")
-        created = datetime(2026, 1, 1, tzinfo=UTC)
-        batch = Batch(id="b1", recipe=recipe, sources=(source,), created=created)
-        return MemoryScope(shards, batch, ResolvedRecipe(recipe, ()))
+    def make(shards: list[list[Row]], text_type: pa.DataType | None = None) -> TableScope:
+        tables = [_table(rows, text_type or pa.string()) for rows in shards]
+        scope = TableScope(tables, recipe=recipe)
+        scope.funnel = FUNNEL
+        return scope
 
     return make
 
@@ -109,14 +83,13 @@ def export() -> Callable[..., dict[str, bytes]]:
     """Runs all phases of `export.dataset_v1`, as the runner does; returns the dataset's files."""
     step = load_registry()["export.dataset_v1"]
 
-    def run(scope: MemoryScope, **params: Any) -> dict[str, bytes]:
-        parsed: Params = step.params.model_validate(params)
-        files: dict[str, bytes] = {}
-        for phase in step.phases:
-            outputs = [phase.run(scope, p, parsed) for p in range(phase.partitions(parsed))]
-            scope.outputs[phase.name] = outputs
-            for output in outputs:
-                files |= output.files
-        return files
+    def run(scope: TableScope, **params: Any) -> dict[str, bytes]:
+        scope.run(step, step.params.model_validate(params))
+        return {
+            name: scope.file(phase.name, name, partition)
+            for phase in step.phases
+            for partition in range(scope.units(phase.name))
+            for name in scope.files(phase.name, partition)
+        }
 
     return run

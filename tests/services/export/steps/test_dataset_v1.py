@@ -81,8 +81,7 @@ def test_every_document_comes_back_from_the_tokens_once(scope_of, export, texts,
 
 @pytest.mark.parametrize("text_type", [pa.string(), pa.large_string()])
 def test_hostile_texts_come_back(scope_of, export, text_type):
-    scope = scope_of(shards_of(HOSTILE))
-    scope.text_type = text_type
+    scope = scope_of(shards_of(HOSTILE), text_type)
     files = export(scope, vocab_size=300, partitions=2)
     expected = {f"crawl.jsonl:{i}": text or "" for i, text in enumerate(HOSTILE)}
     assert texts_by_document(files) == expected
@@ -153,7 +152,7 @@ def test_the_manifest_describes_every_file(scope_of, export):
         assert len(files[shard.tokens_file]) == 2 * shard.tokens
         assert shard.sequences == (shard.tokens - 1) // 8
     assert manifest.totals.tokens == sum(s.tokens for s in manifest.shards)
-    assert (manifest.id, manifest.sources) == ("web-0123456789abcdef", 1)
+    assert (manifest.id, manifest.sources) == ("web-0123456789abcdef", 10)
     assert manifest.tokenizer.sample_documents == 40
     assert json.loads(files["manifest.json"])["funnel"]["kept"] == 5
 

@@ -1,0 +1,1 @@
+"""Sorted runs: what the deduplication index is made of."""
