@@ -21,6 +21,7 @@ from scripts.bench.measure import WARM_UP, Outcome
 from scripts.bench.report import write_report
 from scripts.parity import urls
 from scripts.parity.sides import URL_OPTIONS, WHOLE
+from scripts.parts import write_part
 from scripts.reference import (
     DATA,
     MODEL,
@@ -144,7 +145,7 @@ def main() -> None:
     given = " ".join(f"{name} {value}" for name, value in limits.items() if value)
     command = f"python -m scripts.bench.run {given}" if given else "make bench"
     text = write_report([archive.name for archive in archives], lists, outcomes, command)
-    options.output.write_text(text)
+    write_part(options.output, "make bench", text)
     print(text)
 
 
