@@ -84,7 +84,10 @@ def rows_of_shards(file: pq.ParquetFile, shards: range) -> Iterator[pa.Table]:
     column = file.schema_arrow.get_field_index("shard")
     first, last = shards.start, shards.stop - 1
     for group in range(file.num_row_groups):
-        statistics = file.metadata.row_group(group).column(column).statistics
+        about = file.metadata.row_group(group)
+        if about.num_rows == 0:
+            continue
+        statistics = about.column(column).statistics
         if statistics.max < first or statistics.min > last:
             continue
         table = file.read_row_group(group, use_threads=False)
