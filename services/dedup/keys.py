@@ -1,12 +1,13 @@
-"""Keys of documents as arrays, and the edges between documents whose keys are equal.
+"""Keys of documents: a column of hashes or bands as entries that sort evenly.
 
-A document's place in the batch is one integer, shard and row, so that places sort in the order of
-the batch. A partition holds the keys whose last word leaves a given remainder; equal keys fall into
-the same one, so the partitions are independent, and a task's memory is that of its own keys: about
-60 bytes each while they are sorted.
+A key is one 64-bit digest. A band's number is mixed into it, and the salt of the group of documents
+that are compared (`services.dedup.within`); then its bits are mixed, so that any digests lie evenly
+over their range. Hashes of 128 bits keep their second half beside it, as `check`: documents are
+equal where all 128 bits are.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
@@ -14,16 +15,77 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from services.dedup.index.run import AnyArray, Entries
+from services.dedup.within import Within, salts_of
+from shared.index import ROW_BITS
 from shared.scope import Scope
 
-Int64Array: TypeAlias = npt.NDArray[np.int64]
-UInt64Array: TypeAlias = npt.NDArray[np.uint64]
+Int64Array = npt.NDArray[np.int64]
+UInt64Array = npt.NDArray[np.uint64]
 
-#: Bits of a place that hold the row; the rest hold the shard.
-ROW_BITS = 32
+#: Keys of a column's part: (keys, position of each key's document, further columns).
+Keys = tuple[UInt64Array, Int64Array, dict[str, AnyArray]]
+#: Keys that are made from a shard's column at once: 24 bytes each, beside those that wait.
+SLICE_KEYS = 2**18
 
 
-class Keys(NamedTuple):
+@dataclass(frozen=True)
+class KeyColumn:
+    """A column that holds keys, and how they are read: `(values, salt)` to keys."""
+
+    name: str
+    read: Callable[[pa.Array, int], Keys]
+
+
+def read_hashes(values: pa.Array, salt: int) -> Keys:
+    """Keys of hashes of 16 bytes; nulls have none."""
+    from services.dedup.kernels.edges import mixed
+
+    index = np.flatnonzero(np.asarray(values.is_valid()))
+    found = values.drop_null()
+    words = np.frombuffer(found.buffers()[1], "<u8", 2 * len(found), 16 * found.offset)
+    halves = words.reshape(-1, 2)
+    keys = mixed(np.ascontiguousarray(halves[:, 0]), np.uint64(salt))
+    return keys, index, {"check": np.ascontiguousarray(halves[:, 1])}
+
+
+def read_bands(values: pa.Array, salt: int) -> Keys:
+    """Keys of lists of band digests; null lists have none."""
+    from services.dedup.kernels.edges import mixed_bands
+
+    valid = np.asarray(values.is_valid())
+    found = values.drop_null()
+    offsets = np.asarray(found.offsets, np.int64)
+    keys, owners = mixed_bands(np.asarray(found.values, np.uint64), offsets, np.uint64(salt))
+    return keys, np.flatnonzero(valid)[owners], {}
+
+
+def entries_of(
+    scope: Scope, column: KeyColumn, shards: range, within: Within, parts: int
+) -> Iterator[Entries]:
+    """The keys of some shards' kept rows, unsorted, in the order of their places."""
+    salts = salts_of(scope.batch, within, parts)
+    for shard, rows in scope.rows((column.name,), shards):
+        salt = 0 if salts is None else int(salts[shard])
+        places = (shard << ROW_BITS) | np.asarray(rows.column("row"), np.int64)
+        for at, values in _slices(rows.column(column.name)):
+            keys, index, columns = column.read(values, salt)
+            yield Entries(keys, places[at + index], columns)
+
+
+def _slices(column: pa.ChunkedArray) -> Iterator[tuple[int, pa.Array]]:
+    """A column in parts of about `SLICE_KEYS` keys, and where each begins."""
+    at = 0
+    for chunk in column.chunks:
+        keys = max(1, len(chunk.flatten()) if pa.types.is_list(chunk.type) else len(chunk))
+        step = max(1, SLICE_KEYS * len(chunk) // keys)
+        for start in range(0, len(chunk), step):
+            yield at + start, chunk.slice(start, step)
+        at += len(chunk)
+
+
+# OLD, until clusters.py is replaced
+class OldKeys(NamedTuple):
     """Key i belongs to the document at `places[i]` and is the i-th entry of every word."""
 
     places: Int64Array
@@ -63,7 +125,7 @@ def band_keys(column: pa.ChunkedArray) -> tuple[Int64Array, tuple[UInt64Array, .
 
 def partition_keys(
     scope: Scope, column: str, reader: KeyReader, partition: int, partitions: int
-) -> Keys:
+) -> OldKeys:
     """The keys of all kept rows that belong to one partition."""
     places, words = [], []
     for shard, rows in scope.rows((column,)):
@@ -72,11 +134,11 @@ def partition_keys(
         places.append(places_of(shard, np.asarray(rows.column("row"), np.int64)[index[mine]]))
         words.append([word[mine] for word in found])
     if not places:
-        return Keys(np.empty(0, np.int64), (np.empty(0, np.uint64),))
-    return Keys(np.concatenate(places), tuple(map(np.concatenate, zip(*words, strict=True))))
+        return OldKeys(np.empty(0, np.int64), (np.empty(0, np.uint64),))
+    return OldKeys(np.concatenate(places), tuple(map(np.concatenate, zip(*words, strict=True))))
 
 
-def equal_keys(keys: Keys) -> tuple[Int64Array, Int64Array]:
+def equal_keys(keys: OldKeys) -> tuple[Int64Array, Int64Array]:
     """Star edges: the first document of each key, and every further one; sorted, each edge once.
 
     One edge a further document, never a pair of every two: a key of n documents has n - 1 edges.

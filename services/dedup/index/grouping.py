@@ -13,7 +13,16 @@ from pathlib import Path
 
 import numpy as np
 
-from services.dedup.index.run import Entries, Run, RunWriter, open_runs, sort_entries, windows
+from services.dedup.index.run import (
+    Entries,
+    Run,
+    RunWriter,
+    concatenate,
+    open_runs,
+    sort_entries,
+    windows,
+    write_run,
+)
 from shared.ranges import ObjectReader
 from shared.scope import Scope
 from shared.step import GroupOutput, Params
@@ -72,23 +81,12 @@ def _column_bytes(entries: Entries) -> int:
     return sum(c.itemsize * int(np.prod(c.shape[1:])) for c in entries.columns.values())
 
 
-def concatenate(parts: list[Entries]) -> Entries:
-    """Entries one after the other; at least one part."""
-    return Entries(
-        np.concatenate([p.keys for p in parts]),
-        np.concatenate([p.places for p in parts]),
-        {name: np.concatenate([p.columns[name] for p in parts]) for name in parts[0].columns},
-    )
-
-
 def write_runs(pieces: Iterable[Entries]) -> dict[str, bytes | Path]:
     """A run of each sorted piece that holds entries: the files of a phase."""
     files: dict[str, bytes | Path] = {}
     for piece in pieces:
         if len(piece):
-            writer = RunWriter()
-            writer.append(piece)
-            files[run_name(len(files))] = writer.finish()
+            files[run_name(len(files))] = write_run(piece)
     return files
 
 

@@ -41,8 +41,10 @@ BUCKET_ENTRIES = 2048
 MOST_BITS = 20
 #: Read at once with the header: most directories.
 HEAD_BYTES = 64 * 2**10
-#: Bytes that an entry takes while windows are sorted: itself, its copy, the order.
+#: Bytes that an entry takes while a window is made and used: keys and places (16), their sorted
+#: copies (16); then those, the first of its key (8) and an edge, as two places, packed and sorted.
 WINDOW_ENTRY_BYTES = 64
+_OWN_COLUMNS = ("key", "shard", "row")
 _ROW_MASK = (1 << ROW_BITS) - 1
 
 
@@ -67,10 +69,30 @@ class Entries:
 
 
 def sort_entries(entries: Entries) -> Entries:
-    """Sorted by key, then by place; entries equal in both keep their order."""
-    if np.all(entries.places[1:] >= entries.places[:-1]):
-        return entries.take(np.argsort(entries.keys, kind="stable"))
-    return entries.take(np.lexsort((entries.places, entries.keys)))
+    """Sorted by key, then by place; entries equal in both keep their order.
+
+    Quickest where the places of equal keys come in order, as those of documents and of runs do.
+    """
+    from services.dedup.kernels.sorting import order_of_places, places_ascend, sort_pairs
+
+    if entries.columns:
+        keys, order = sort_pairs(entries.keys, np.arange(len(entries)))
+        columns = {name: values[order] for name, values in entries.columns.items()}
+        done = Entries(keys, entries.places[order], columns)
+    else:
+        done = Entries(*sort_pairs(entries.keys, entries.places), {})
+    if places_ascend(done.keys, done.places):
+        return done
+    return done.take(order_of_places(done.keys, done.places))
+
+
+def concatenate(parts: Sequence[Entries]) -> Entries:
+    """Entries one after the other; at least one part."""
+    return Entries(
+        np.concatenate([p.keys for p in parts]),
+        np.concatenate([p.places for p in parts]),
+        {name: np.concatenate([p.columns[name] for p in parts]) for name in parts[0].columns},
+    )
 
 
 def same_as_before(keys: UInt64Array) -> npt.NDArray[np.bool_]:
@@ -83,32 +105,34 @@ def same_as_before(keys: UInt64Array) -> npt.NDArray[np.bool_]:
 class RunWriter:
     """Writes a run from entries that come in the order of their keys, some at a time.
 
-    What is appended lies in temporary files, a column each, until `finish` puts them together.
+    What is appended lies in temporary files, a column each (16 bytes an entry without further
+    columns), until `finish` puts them together.
     """
 
     def __init__(self) -> None:
         self._files: dict[str, IO[bytes]] = {}
         self._types: dict[str, str] = {}
-        self._counts = np.zeros(2**MOST_BITS, np.uint64)
+        self._counts = np.zeros(2**MOST_BITS, np.int64)
         self._entries = 0
         self._shards = (0, 0)
 
     def append(self, entries: Entries) -> None:
         """Add sorted entries, none below those that came before."""
-        shards, rows = entries.places >> ROW_BITS, entries.places & _ROW_MASK
+        from services.dedup.kernels.sorting import count_leading
+
+        shards = (entries.places >> ROW_BITS).astype(np.uint32)
         if len(entries):
             least, most = int(shards.min()), int(shards.max())
             first, last = self._shards if self._entries else (least, most)
             self._shards = min(first, least), max(last, most)
-        columns = {"key": entries.keys, "shard": shards, "row": rows.astype(np.uint32)}
+        rows = (entries.places & _ROW_MASK).astype(np.uint32)
+        columns: dict[str, AnyArray] = {"key": entries.keys, "shard": shards, "row": rows}
         for name, values in (columns | entries.columns).items():
             if name not in self._files:
                 self._files[name] = tempfile.TemporaryFile()  # noqa: SIM115 (closed by finish)
                 self._types[name] = values.dtype.newbyteorder("<").str
             self._files[name].write(np.ascontiguousarray(values).data)
-        buckets = (entries.keys >> np.uint64(64 - MOST_BITS)).astype(np.int64)
-        at, counts = np.unique(buckets, return_counts=True)
-        self._counts[at] += counts.astype(np.uint64)
+        count_leading(entries.keys, MOST_BITS, self._counts)
         self._entries += len(entries)
 
     @property
@@ -119,25 +143,17 @@ class RunWriter:
     def finish(self) -> Path:
         """The run as a temporary file, the caller's to remove."""
         first, last = self._shards
-        shard_type = np.min_scalar_type(last - first).newbyteorder("<").str
-        bits = max(0, min(MOST_BITS, int(np.log2(max(1, self._entries // BUCKET_ENTRIES)))))
+        shard_type = _shard_type(first, last)
+        types = {**self._types, "shard": shard_type.str} if self._files else {}
+        bits = _directory_bits(self._entries)
         counts = self._counts.reshape(2**bits, -1).sum(axis=1)
-        directory = np.concatenate(([0], np.cumsum(counts))).astype("<u8")
-        types = {**self._types, "shard": shard_type} if self._files else {}
-        header = {
-            "entries": self._entries,
-            "bits": bits,
-            "first": first,
-            "columns": [[name, types[name]] for name in types],
-        }
-        encoded = json.dumps(header).encode()
         with tempfile.NamedTemporaryFile(suffix=".run", delete=False) as out:
-            out.write(MAGIC + len(encoded).to_bytes(4, "little") + encoded + directory.tobytes())
+            out.write(_head(self._entries, first, types, counts))
             for name, file in self._files.items():
                 file.seek(0)
                 while chunk := file.read(2**23):
                     if name == "shard":
-                        shards = np.frombuffer(chunk, "<i8") - first
+                        shards = np.frombuffer(chunk, "<u4") - np.uint32(first)
                         chunk = shards.astype(shard_type).tobytes()
                     out.write(chunk)
                 file.close()
@@ -146,16 +162,58 @@ class RunWriter:
 
 def write_run(entries: Entries) -> Path:
     """A run of sorted entries that are all in memory, as a temporary file."""
-    writer = RunWriter()
-    writer.append(entries)
-    return writer.finish()
+    shards = entries.places >> ROW_BITS
+    first, last = (int(shards.min()), int(shards.max())) if len(entries) else (0, 0)
+    columns: dict[str, AnyArray] = {
+        "key": entries.keys,
+        "shard": (shards - first).astype(_shard_type(first, last)),
+        "row": (entries.places & _ROW_MASK).astype("<u4"),
+        **entries.columns,
+    }
+    types = {name: values.dtype.newbyteorder("<").str for name, values in columns.items()}
+    bits = _directory_bits(len(entries))
+    starts = np.arange(2**bits, dtype=np.uint64) << np.uint64(64 - bits if bits else 0)
+    below = np.searchsorted(entries.keys, starts)
+    with tempfile.NamedTemporaryFile(suffix=".run", delete=False) as out:
+        out.write(_head(len(entries), first, types, np.diff(below, append=len(entries))))
+        for values in columns.values():
+            out.write(np.ascontiguousarray(values).data)
+    return Path(out.name)
+
+
+def _shard_type(first: int, last: int) -> np.dtype[Any]:
+    """The narrowest type of shards from `first` to `last`, less the first."""
+    return np.min_scalar_type(last - first).newbyteorder("<")
+
+
+def _directory_bits(entries: int) -> int:
+    """Leading bits of keys that a run's directory tells apart."""
+    return max(0, min(MOST_BITS, (entries // BUCKET_ENTRIES).bit_length() - 1))
+
+
+def _head(entries: int, first: int, types: dict[str, str], counts: Int64Array) -> bytes:
+    """All that comes before the columns; `counts` are those of each bucket of keys."""
+    header = {
+        "entries": entries,
+        "bits": len(counts).bit_length() - 1,
+        "first": first,
+        "columns": list(types.items()),
+    }
+    encoded = json.dumps(header).encode()
+    directory = np.concatenate(([0], np.cumsum(counts))).astype("<u8").tobytes()
+    return MAGIC + len(encoded).to_bytes(4, "little") + encoded + directory
 
 
 class Run:
-    """A stored run, read by ranges of its keys. `base` is added to its shards."""
+    """A stored run, read by ranges of its keys. `base` is added to its shards.
 
-    def __init__(self, reader: ObjectReader, base: int = 0) -> None:
-        self._reader = reader
+    Entries of the shards in `without` (dropped batches) are left out.
+    """
+
+    def __init__(
+        self, reader: ObjectReader, base: int = 0, without: tuple[range, ...] = ()
+    ) -> None:
+        self._reader, self._without = reader, without
         head = reader.read(0, HEAD_BYTES)
         if head[:8] != MAGIC:
             raise PermanentError(f"not a sorted run: it begins with {head[:8]!r}")
@@ -172,6 +230,10 @@ class Run:
         for name, kind in header["columns"]:
             self._columns.append((name, np.dtype(kind), data))
             data += self.entries * np.dtype(kind).itemsize
+        #: Bytes of an entry's further columns.
+        self.column_bytes = sum(
+            kind.itemsize for name, kind, _ in self._columns if name not in _OWN_COLUMNS
+        )
 
     def count(self, low: int, high: int) -> int:
         """At most how many entries have keys in [low, high)."""
@@ -198,7 +260,11 @@ class Run:
             len(keys) if high >= 2**64 else int(np.searchsorted(keys, np.uint64(high))),
         )
         columns = {name: values[cut] for name, values in read.items()}
-        return Entries(keys[cut], places[cut], columns)
+        found = Entries(keys[cut], places[cut], columns)
+        for gone in self._without:
+            of = found.places >> ROW_BITS
+            found = found.take((of < gone.start) | (of >= gone.stop))
+        return found
 
     def _buckets(self, low: int, high: int) -> tuple[int, int]:
         """The buckets [first, last) that hold a range of keys."""
@@ -213,37 +279,46 @@ def partition_range(partition: int, partitions: int) -> tuple[int, int]:
 
 def open_runs(stored: Sequence[StoredRun]) -> list[Run]:
     """Runs of an index, ready to be read."""
-    return [Run(run.reader, run.base) for run in stored]
+    return [Run(run.reader, run.base, run.without) for run in stored]
 
 
 def windows(runs: Sequence[Run], low: int, high: int, memory: int) -> Iterator[Entries]:
     """All entries with keys in [low, high), in the order of their keys, a window at a time.
 
     A window holds all entries of its keys, sorted by key and place, and takes about `memory` bytes
-    while it is made; more only where a single key has more entries than that. `runs` come in the
-    order of their places where these do not overlap (as batches and shards do).
+    while it is made and edges are read off it; more only where a single key has more entries than
+    that. `runs` come in the order of their places where these do not overlap (as those of batches
+    and of groups of shards do not): others are merged as well, a little slower.
     """
+    wide = max((run.column_bytes for run in runs), default=0)
+    room = max(1, memory // (WINDOW_ENTRY_BYTES + 3 * wide))
+    for start, stop in _cuts(runs, low, high, room):
+        window = _window(runs, start, stop)
+        if window is not None:
+            yield window
+
+
+def _cuts(runs: Sequence[Run], low: int, high: int, room: int) -> Iterator[tuple[int, int]]:
+    """Ranges of keys that hold at most `room` entries each, as far as directories tell."""
     total = sum(run.count(low, high) for run in runs)
-    room = max(1, memory // WINDOW_ENTRY_BYTES)
     if total > room and high - low > 1:
         middle = (low + high) // 2
-        # A range of one key, or one that does not shrink (few buckets), is taken as it is.
-        halves = (
-            sum(run.count(low, middle) for run in runs),
-            sum(run.count(middle, high) for run in runs),
-        )
-        if max(halves) < total:
-            yield from windows(runs, low, middle, memory)
-            yield from windows(runs, middle, high, memory)
+        # A range that does not shrink (few buckets, or one hot key in one) is taken as it is.
+        lower = sum(run.count(low, middle) for run in runs)
+        upper = sum(run.count(middle, high) for run in runs)
+        if max(lower, upper) < total:
+            yield from _cuts(runs, low, middle, room)
+            yield from _cuts(runs, middle, high, room)
             return
+    if total:
+        yield low, high
+
+
+def _window(runs: Sequence[Run], low: int, high: int) -> Entries | None:
+    """The entries of a range, sorted; None where there are none."""
     parts = [part for part in (run.between(low, high) for run in runs) if len(part)]
-    if not parts:
-        return
-    names = parts[0].columns
-    yield sort_entries(
-        Entries(
-            np.concatenate([p.keys for p in parts]),
-            np.concatenate([p.places for p in parts]),
-            {name: np.concatenate([p.columns[name] for p in parts]) for name in names},
-        )
-    )
+    if len(parts) < 2:
+        return parts[0] if parts else None
+    joined = concatenate(parts)
+    parts.clear()  # halves what is held while the rest is sorted
+    return sort_entries(joined)
