@@ -16,10 +16,14 @@ ROW_BITS = 32
 
 
 class StoredRun(NamedTuple):
-    """A sorted run of an earlier batch; its places count shards from `base`."""
+    """A sorted run of earlier batches; its places count shards from `base`.
+
+    Entries whose shards, so counted, lie in `without` are not there: their batch was dropped.
+    """
 
     reader: ObjectReader
     base: int
+    without: tuple[range, ...] = ()
 
 
 class IndexView(Protocol):
