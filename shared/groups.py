@@ -121,8 +121,10 @@ def kept_rows(
 
 def run_phase(
     store: Store, pipeline: Pipeline, stage: Stage, unit: str
-) -> tuple[ColumnWriter, dict[str, str]]:
+) -> tuple[ColumnWriter, dict[str, Any]]:
     """Compute one partition; its files are written, its table waits for the commit.
+
+    Returns what its receipt says of it: the files' keys, and counts.
 
     Files of a sink have the names that its manifest gives them; any other's hold their content's
     hash, so that a retry never changes an object.
@@ -144,7 +146,7 @@ def run_phase(
         else:
             store.upload(data, files[name])
             data.unlink()
-    return writer, files
+    return writer, {"files": files, "counts": dict(output.counts)}
 
 
 def _content(data: bytes | Path) -> str:

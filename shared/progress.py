@@ -23,11 +23,14 @@ class StageTotals:
     tally: Tally = field(default_factory=Tally)
     wall_seconds: float = 0.0
     reused: int = 0
+    #: What a phase of a group step counts.
+    counts: Counter[str] = field(default_factory=Counter)
 
     def add(self, unit: str, receipt: dict[str, Any]) -> None:
         """Count a receipt."""
         self.done.add(unit)
         self.wall_seconds += receipt["seconds"]
+        self.counts.update(receipt.get("counts", {}))
         tally = receipt.get("tally")
         if tally is None:
             return
@@ -102,7 +105,7 @@ class Funnel:
             "tasks_done": len(totals.done),
         }
         if stage.phase is not None:
-            return entry
+            return entry | ({"counts": dict(totals.counts)} if totals.counts else {})
         rules = [
             {
                 "rule": name,

@@ -41,8 +41,8 @@ def run_task(
         return Done(committed=False)
     started = time.perf_counter()
     if stage.phase is not None:
-        writer, files = run_phase(store, pipeline, stage, ref.unit)
-        receipt = {**_header(pipeline, stage, started, attempt), "files": files}
+        writer, told = run_phase(store, pipeline, stage, ref.unit)
+        receipt = {**_header(pipeline, stage, started, attempt), **told}
         committed = commit_phase(store, stage, ref.unit, writer, receipt)
         return Done(committed, 0, receipt["seconds"])
     shard = pipeline.shard_by_id[ref.unit]

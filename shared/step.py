@@ -57,10 +57,13 @@ class GroupOutput:
 
     What does not fit in memory comes as a reader, written while it is read, and as paths of
     temporary files, removed when they are committed. A reader is read before the files are.
+    `counts` are for people, in the funnel: of all partitions they add up. They are looked at when
+    the reader has been read.
     """
 
     table: pa.Table | pa.RecordBatchReader
     files: Mapping[str, bytes | Path] = field(default_factory=dict)
+    counts: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -214,7 +217,7 @@ _JOBS: dict[str, JobFunction] = {}
 
 
 def job(service: str) -> Callable[[JobFunction], JobFunction]:
-    """Register the job handler of a service (training): a level-triggered `advance`.
+    """Register the job handler of a service (training, dedup): a level-triggered `advance`.
 
     It may be called twice at once or again after a crash, and must then do no harm.
     """

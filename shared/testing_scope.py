@@ -92,6 +92,10 @@ class TableScope:
         data = self.file(phase, name, partition)
         return ObjectReader(len(data), lambda offset, length: data[offset : offset + length])
 
+    def counts(self, phase: str, partition: int = 0) -> dict[str, int]:
+        """What a partition counted."""
+        return dict(self._outputs[phase][partition].counts)
+
     def index(self, name: str) -> IndexView:
         """The index that was given under a name."""
         return self._indexes[name]
@@ -142,4 +146,4 @@ def _in_memory(output: GroupOutput) -> GroupOutput:
         files[name] = data if isinstance(data, bytes) else data.read_bytes()
         if isinstance(data, Path):
             data.unlink()
-    return GroupOutput(table, files)
+    return GroupOutput(table, files, output.counts)

@@ -10,6 +10,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from rich.table import Table
 
 from services.gateway.client import Client
+from services.gateway.render_indexes import waits
 from services.gateway.render_signals import alarms
 
 POLL_SECONDS = 0.5
@@ -50,9 +51,10 @@ def funnel(batch: dict[str, Any], console: Console) -> None:
         table.add_column(name, justify="right")
     table.add_row("documents", f"{told['documents']:,}", "100.00", "")
     for stage in told["stages"]:
-        if "entered" not in stage:
-            continue
-        _stage_rows(table, stage, told["documents"])
+        for name, count in stage.get("counts", {}).items():
+            table.add_row(f"  {stage['stage']}: {name}", f"{count:,}", "", "", style="dim")
+        if "entered" in stage:
+            _stage_rows(table, stage, told["documents"])
     console.print(table)
     others = ", ".join(f"{n:,} {kind}" for kind, n in told["records"].items())
     console.print(f"records in the archives: {others}", highlight=False)
@@ -68,6 +70,7 @@ def funnel(batch: dict[str, Any], console: Console) -> None:
         rates = ", ".join(f"{k.replace('_', ' ')} {100 * v:.4g} %" for k, v in published.items())
         console.print(f"published, in % of raw: {rates}", highlight=False)
     alarms(batch.get("alarms", []), console)
+    waits(batch, console)
     for failure in batch.get("failures", []):
         why = escape(f"{failure['task']}: {failure['error']}")
         console.print(f"[red]failed task[/red] {why}", highlight=False)

@@ -1,0 +1,325 @@
+"""Verification: candidate pairs are linked only where they are as similar as asked for.
+
+MinHash finds candidates by chance: of pages that share half of their text, as those of one site
+do, some share a band. Three phases read the texts of all candidates again:
+
+    gather   one task a group of shards: texts of documents in components, a section a partition
+    verify   one task a partition of the components: similarities of their candidate pairs
+    settle   one task: clusters of the pairs that passed, and their keepers
+
+Candidate pairs lie within a component, so partitions of components are independent. A task of
+`verify` holds about 60 bytes a document and takes the components of its partition in several
+passes where that is more than its memory; sets of shingles, sequences of words and pairs lie in
+temporary files.
+
+Candidates are stars: of the documents that share a band each is paired with the first only. So
+that a first one that is unlike the others hides nothing, the documents of refuted pairs are then
+compared with all of their component that they share a rare-enough key with (`_recovered`).
+"""
+
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import ExitStack
+from typing import Any, Final, Self
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+from pydantic import Field, model_validator
+
+from services.dedup.edges import VERIFIED_EDGES
+from services.dedup.index.grouping import shards_of, sort_tasks
+from services.dedup.index.run import Entries, windows
+from services.dedup.pairs import (
+    Documents,
+    Measured,
+    Pairs,
+    Thresholds,
+    in_order,
+    local_runs,
+    measure,
+)
+from services.dedup.ragged import Ragged
+from services.dedup.sections import Section, SectionWriter
+from services.dedup.shingles import ShingleParams, shingle_hashes
+from shared.errors import UsageError
+from shared.index import ROW_BITS
+from shared.scope import Scope
+from shared.step import GroupOutput, Params
+
+Int64Array = npt.NDArray[np.int64]
+
+#: The file that `gather` leaves.
+TEXTS: Final = "texts.sections"
+#: Column of the cluster table that says which component a document is in.
+COMPONENT: Final = "keeper_place"
+#: Bytes that `verify` holds a document of a pass: place, component, root, where its set and its
+#: sequence begin (8 each), their copies while they are put together, and a flag.
+DOCUMENT_BYTES: Final = 96
+#: Rows of a shard that are handed on at once.
+_SLICE: Final = 1024
+#: Of a key that more documents of a component share, each is compared with the first and the one
+#: before it only.
+MOST_SHARERS: Final = 16
+
+
+class Verification(Params):
+    """Which candidate pairs are linked; at least one similarity is asked for.
+
+    Lee et al. take 0.8 for both (specs 9.2).
+    """
+
+    jaccard: float | None = Field(default=0.8, gt=0, le=1)
+    """Least Jaccard similarity of the sets of shingles that the signatures were made of."""
+
+    edit: float | None = Field(default=None, gt=0, le=1)
+    """Least edit similarity, 1 - distance / length of the longer, of the sequences of words (or
+    whatever the shingles are made of)."""
+
+    partitions: int = Field(default=16, ge=1, le=4096)
+    """Tasks that the components are cut into."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.jaccard is None and self.edit is None:
+            raise ValueError("verification asks for jaccard, edit or both")
+        return self
+
+
+def gather_tasks(params: Any, shards: int) -> int:
+    """Tasks of `gather`; none where nothing is verified."""
+    return sort_tasks(params, shards) if params.verify is not None else 0
+
+
+def verify_tasks(params: Any, _shards: int) -> int:
+    """Tasks of `verify`."""
+    return int(params.verify.partitions) if params.verify is not None else 0
+
+
+def gather(scope: Scope, unit: int, params: Any) -> GroupOutput:
+    """The texts of documents in components, in a section for each partition of the components."""
+    from services.dedup.kernels.jaccard import parts_of
+
+    shards = len(scope.batch.shards)
+    writer = SectionWriter(scope.memory // 4)
+    for shard in shards_of(unit, gather_tasks(params, shards), shards):
+        here = range(shard, shard + 1)
+        known = [t.select(["row", COMPONENT]) for t in scope.keyed("cluster", here) if t.num_rows]
+        if not known:
+            continue
+        members = pa.concat_tables(known).sort_by("row")
+        [(_, rows)] = scope.rows(("text",), here)
+        texts = rows.column("text").take(
+            pa.array(np.searchsorted(_array(rows, "row"), _array(members, "row")))
+        )
+        table = pa.table(
+            {
+                "place": (shard << ROW_BITS) | _array(members, "row"),
+                "component": _array(members, COMPONENT),
+                "text": texts.cast(pa.large_string()),
+            }
+        )
+        for begin in range(0, table.num_rows, _SLICE):
+            part = table.slice(begin, _SLICE)
+            writer.add(part, parts_of(_array(part, "component"), params.verify.partitions, 1))
+    return GroupOutput(pa.table({}), {TEXTS: writer.finish()})
+
+
+def verify(scope: Scope, partition: int, params: Any) -> GroupOutput:
+    """The candidate pairs of a partition that pass, and how many do not."""
+    counts: Counter[str] = Counter(pairs=0, refuted_jaccard=0, refuted_edit=0, recovered=0)
+    batches = _verify(scope, partition, params, counts)
+    return GroupOutput(pa.RecordBatchReader.from_batches(VERIFIED_EDGES, batches), counts=counts)
+
+
+def _verify(
+    scope: Scope, partition: int, params: Any, counts: Counter[str]
+) -> Iterator[pa.RecordBatch]:
+    asked: Verification = params.verify
+    sections = [
+        Section(scope.opened("gather", TEXTS, unit), partition)
+        for unit in range(scope.units("gather"))
+    ]
+    rows = sum(section.rows for section in sections)
+    passes = max(1, -(-rows * DOCUMENT_BYTES // (scope.memory // 4)))
+    shingles = shingle_params(scope, params)
+    least = Thresholds(asked.jaccard, asked.edit)
+    for number in range(passes if rows else 0):
+        with ExitStack() as stack:
+            texts = _texts_of_pass(sections, asked.partitions, number, passes)
+            documents = _documents(texts, shingles, stack, edit=asked.edit is not None)
+            for measured in _linked(
+                documents, _edges(scope, documents), least, scope.memory // 4, counts
+            ):
+                yield _batch(documents, measured)
+
+
+def _texts_of_pass(
+    sections: list[Section], partitions: int, number: int, passes: int
+) -> Iterator[pa.Table]:
+    """The rows of the components of a pass, in the order of their places."""
+    from services.dedup.kernels.jaccard import parts_of
+
+    for section in sections:
+        for table in section.tables():
+            mine = parts_of(_array(table, "component"), passes, partitions) == number
+            yield table.filter(pa.array(mine))
+
+
+def _documents(
+    texts: Iterator[pa.Table], params: ShingleParams, stack: ExitStack, *, edit: bool
+) -> Documents:
+    """Sets of shingles, and with `edit` sequences of units, in temporary files."""
+    places, components = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
+    sets = stack.enter_context(Ragged())
+    sequences = stack.enter_context(Ragged()) if edit else None
+    for table in texts:
+        places.append(_array(table, "place"))
+        components.append(_array(table, "component"))
+        for begin in range(0, table.num_rows, _SLICE):
+            column = table.column("text").slice(begin, _SLICE)
+            sets.append(*shingle_hashes(column, params))
+            if sequences is not None:
+                sequences.append(*unit_hashes(column, params))
+    sets.finish()
+    if sequences is not None:
+        sequences.finish()
+    return Documents(np.concatenate(places), np.concatenate(components), sets, sequences)
+
+
+def _edges(scope: Scope, documents: Documents) -> Iterator[Pairs]:
+    """The candidate pairs of these documents."""
+    for phase in ("sort", "match"):
+        for table in scope.tables(phase):
+            left, found = _numbers(documents, _array(table, "left"))
+            right, also = _numbers(documents, _array(table, "right"))
+            both = found & also
+            yield Pairs(left[both], right[both], np.asarray(table.column("shared"), np.int32)[both])
+
+
+def _numbers(documents: Documents, places: Int64Array) -> tuple[Int64Array, npt.NDArray[np.bool_]]:
+    """Numbers of the documents at some places, and which of these are theirs."""
+    if not len(documents.places):
+        return np.zeros(len(places), np.int64), np.zeros(len(places), np.bool_)
+    at = np.minimum(np.searchsorted(documents.places, places), len(documents.places) - 1)
+    return at, documents.places[at] == places
+
+
+def _linked(
+    documents: Documents,
+    edges: Iterator[Pairs],
+    least: Thresholds,
+    memory: int,
+    counts: Counter[str],
+) -> Iterator[Measured]:
+    """The pairs that pass: candidates, then those that stars have hidden."""
+    from services.dedup.kernels.jaccard import flatten, unite
+
+    roots = np.arange(len(documents.places))
+    refuted = np.zeros(len(roots), np.bool_)
+    with in_order(edges, len(roots), memory) as ordered:
+        for measured in _measured(documents, ordered, least, memory):
+            pairs, passed = measured.pairs, measured.passed
+            unite(roots, pairs.left[passed], pairs.right[passed])
+            refuted[pairs.left[~passed]] = refuted[pairs.right[~passed]] = True
+            counts["pairs"] += len(passed)
+            counts["refuted_jaccard"] += int(np.sum(~measured.similar))
+            counts["refuted_edit"] += int(np.sum(measured.similar & ~passed))
+            yield measured
+    flatten(roots)
+    if least.jaccard is None or not refuted.any():
+        return
+    with in_order(
+        _recovered(documents, roots, refuted, least.jaccard, memory), len(roots), memory
+    ) as more:
+        for measured in _measured(documents, more, least, memory):
+            counts["recovered"] += int(np.sum(measured.passed))
+            yield measured
+
+
+def _measured(
+    documents: Documents, ordered: Iterator[Pairs], least: Thresholds, memory: int
+) -> Iterator[Measured]:
+    for pairs in ordered:
+        yield from measure(documents, pairs, least, memory)
+
+
+def _recovered(
+    documents: Documents,
+    roots: Int64Array,
+    refuted: npt.NDArray[np.bool_],
+    least: float,
+    memory: int,
+) -> Iterator[Pairs]:
+    """Pairs within a component that may be similar enough but were not compared.
+
+    Each has a document of a refuted pair in it and is not linked yet. Two sets of that similarity
+    share a key (`kernels.jaccard.prefixes`), so none is missed unless more than `MOST_SHARERS` of
+    the component share every key that the two do.
+    """
+    from services.dedup.kernels.jaccard import pairs_of_keys
+
+    _, component = np.unique(documents.components, return_inverse=True)
+    parts = np.zeros(int(component.max()) + 1, np.int64)  # into how many a component has fallen
+    np.add.at(parts, component, roots == np.arange(len(roots)))
+    inside = np.flatnonzero(parts[component] > 1)
+    with local_runs(_keys(documents, inside, least, memory), memory) as runs:
+        for window in windows(runs, 0, 2**64, memory):
+            left, right = pairs_of_keys(window.keys, window.places, roots, refuted, MOST_SHARERS)
+            yield Pairs(left, right, np.zeros(len(left), np.int32))
+
+
+def _keys(documents: Documents, chosen: Int64Array, least: float, memory: int) -> Iterator[Entries]:
+    """The keys of some documents: entries whose places are the documents' numbers."""
+    from services.dedup.kernels.jaccard import prefixes
+
+    ends = np.cumsum(documents.sets.sizes[chosen] * 8)
+    begin, taken = 0, 0
+    while begin < len(chosen):
+        end = max(begin + 1, int(np.searchsorted(ends, taken + memory, "right")))
+        numbers = chosen[begin:end]
+        keys, owners = prefixes(*documents.sets.load(numbers), documents.components[numbers], least)
+        yield Entries(keys, numbers[owners], {})
+        begin, taken = end, int(ends[end - 1])
+
+
+def _batch(documents: Documents, measured: Measured) -> pa.RecordBatch:
+    """The pairs that passed as rows of `VERIFIED_EDGES`."""
+    passed = measured.passed
+    pairs = measured.pairs.take(passed)
+    edit = measured.edit[passed]
+    arrays = [
+        pa.array(documents.places[pairs.left]),
+        pa.array(documents.places[pairs.right]),
+        pa.array(pairs.shared),
+        pa.array(measured.jaccard[passed], pa.float32()),
+        pa.array(edit, pa.float32(), mask=np.isnan(edit)),
+    ]
+    return pa.RecordBatch.from_arrays(arrays, schema=VERIFIED_EDGES)
+
+
+def shingle_params(scope: Scope, params: Any) -> ShingleParams:
+    """How the step that made the signatures cuts texts into shingles."""
+    steps = scope.recipe.steps
+    for bound in steps:
+        if bound.params == params and "bands" in bound.inputs:
+            made = steps[bound.inputs["bands"]].params
+            if isinstance(made, ShingleParams):
+                return made
+    raise UsageError("verify: the bands are not those of dedup.minhash_v1", field="verify")
+
+
+def unit_hashes(
+    column: pa.ChunkedArray, params: ShingleParams
+) -> tuple[npt.NDArray[np.uint64], Int64Array]:
+    """The units of each text in order as 64-bit hashes: `hashes[offsets[i]:offsets[i + 1]]`."""
+    from services.dedup.kernels.compiled import texts_of
+    from services.dedup.kernels.edit_distance import text_units
+    from services.dedup.normalization import table_of
+
+    by_words = params.unit == "words"
+    return text_units(texts_of(column), table_of(params.normalization), by_words, by_words)
+
+
+def _array(table: pa.Table, name: str) -> Int64Array:
+    return np.asarray(table.column(name), np.int64)
