@@ -1,0 +1,1 @@
+"""Exact substring duplicates: parameters, two engines, spans."""
