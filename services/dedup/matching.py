@@ -79,13 +79,16 @@ def sort_and_settle(
     entries = entries_of(scope, column, shards, params.within, params.parts)
     files: dict[str, bytes | Path] = {}
 
+    def store(piece: Entries) -> tuple[Int64Array, Int64Array]:
+        kept, left, right = settle(piece)
+        files[run_name(len(files))] = write_run(kept)
+        offset = base << ROW_BITS  # runs count shards from 0, wherever the batch stands
+        return left + offset, right + offset
+
     def edges() -> Iterator[pa.RecordBatch]:
-        # Read before the files are: each piece is let go before the next is sorted.
-        for piece in sorted_pieces(entries, scope.memory):
-            kept, left, right = settle(piece)
-            files[run_name(len(files))] = write_run(kept)
-            offset = base << ROW_BITS  # runs count shards from 0, wherever the batch stands
-            yield from edge_batches(left + offset, right + offset)
+        # No name holds a piece while the next one is sorted.
+        for left, right in map(store, sorted_pieces(entries, scope.memory)):
+            yield from edge_batches(left, right)
 
     return GroupOutput(pa.RecordBatchReader.from_batches(EDGES, edges()), files)
 
@@ -101,8 +104,9 @@ def match_windows(
     low, high = partition_range(partition, params.partitions)
 
     def edges() -> Iterator[pa.RecordBatch]:
-        for window in windows(open_all(scope, params.index), low, high, memory):
-            yield from edge_batches(*ends(window))
+        runs = open_all(scope, params.index)
+        for left, right in map(ends, windows(runs, low, high, memory)):
+            yield from edge_batches(left, right)
 
     return GroupOutput(pa.RecordBatchReader.from_batches(EDGES, edges()))
 

@@ -20,16 +20,17 @@ UInt64Array = npt.NDArray[np.uint64]
 Int64Array = npt.NDArray[np.int64]
 Within = Literal["all", "crawl", "part"]
 
-#: Names of Common Crawl's crawls, by week, by year, or the year and month of the news crawl.
-CRAWL: Final = re.compile(
-    r"CC-MAIN-\d{4}(?:-\d{4}|-\d{2})(?!\d)|CC-NEWS-\d{6}|CC-NEWS/\d{4}/\d{2}(?!\d)"
-)
+#: Names of Common Crawl's crawls: by week (or, long ago, by year), and the news crawl's months.
+CRAWL: Final = re.compile(r"CC-MAIN-\d{4}(?:-\d{4}(?!\d)|-\d{2}(?!\d)|(?![\d-]))")
+NEWS: Final = re.compile(r"CC-NEWS[/-](\d{4})/?(\d{2})(?:\d{2})?(?!\d)")
 
 
 def crawl_of(uri: str, label: str = "") -> str:
     """The crawl that an archive belongs to: by its URI, else the label given; "" where unknown."""
-    found = CRAWL.search(uri)
-    return found[0].replace("/", "-") if found else label
+    if found := CRAWL.search(uri):
+        return found[0]
+    found = NEWS.search(uri)
+    return f"CC-NEWS-{found[1]}-{found[2]}" if found else label
 
 
 def part_of(uri: str, parts: int) -> int:

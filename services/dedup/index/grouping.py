@@ -67,13 +67,20 @@ def sorted_pieces(parts: Iterable[Entries], memory: int) -> Iterator[Entries]:
         at = 0
         while at < len(part):
             end = min(len(part), at + room - count)
-            waiting.append(part.take(np.arange(at, end)))
+            waiting.append(part.take(slice(at, end)))
             count, at = count + end - at, end
             if count == room:
-                yield sort_entries(concatenate(waiting))
-                waiting, count = [], 0
+                yield _sorted(waiting)
+                count = 0
     if count:
-        yield sort_entries(concatenate(waiting))
+        yield _sorted(waiting)
+
+
+def _sorted(waiting: list[Entries]) -> Entries:
+    """All that waits, sorted; nothing waits any more, so that it is not held beside that."""
+    joined = concatenate(waiting)
+    waiting.clear()
+    return sort_entries(joined)
 
 
 def _column_bytes(entries: Entries) -> int:
@@ -100,6 +107,7 @@ def merge(scope: Scope, partition: int, params: Params, *, phase: str = "sort") 
     writer = RunWriter()
     for window in windows(runs, 0, 2**64, scope.memory):
         writer.append(window)
+        del window  # not held while the next is made
     return GroupOutput(pa.table({}), {run_name(0): writer.finish()})
 
 

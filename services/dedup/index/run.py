@@ -62,8 +62,8 @@ class Entries:
     def __len__(self) -> int:
         return len(self.keys)
 
-    def take(self, index: AnyArray) -> "Entries":
-        """The entries at some positions, or where a mask is true."""
+    def take(self, index: AnyArray | slice) -> "Entries":
+        """The entries at some positions, or where a mask is true; a slice is not copied."""
         columns = {name: values[index] for name, values in self.columns.items()}
         return Entries(self.keys[index], self.places[index], columns)
 
@@ -293,9 +293,8 @@ def windows(runs: Sequence[Run], low: int, high: int, memory: int) -> Iterator[E
     wide = max((run.column_bytes for run in runs), default=0)
     room = max(1, memory // (WINDOW_ENTRY_BYTES + 3 * wide))
     for start, stop in _cuts(runs, low, high, room):
-        window = _window(runs, start, stop)
-        if window is not None:
-            yield window
+        if parts := [part for run in runs if len(part := run.between(start, stop))]:
+            yield _merged(parts)
 
 
 def _cuts(runs: Sequence[Run], low: int, high: int, room: int) -> Iterator[tuple[int, int]]:
@@ -314,11 +313,10 @@ def _cuts(runs: Sequence[Run], low: int, high: int, room: int) -> Iterator[tuple
         yield low, high
 
 
-def _window(runs: Sequence[Run], low: int, high: int) -> Entries | None:
-    """The entries of a range, sorted; None where there are none."""
-    parts = [part for part in (run.between(low, high) for run in runs) if len(part)]
-    if len(parts) < 2:
-        return parts[0] if parts else None
+def _merged(parts: list[Entries]) -> Entries:
+    """Sorted entries together, sorted; `parts` is emptied, so that they are not held twice."""
+    if len(parts) == 1:
+        return parts.pop()
     joined = concatenate(parts)
-    parts.clear()  # halves what is held while the rest is sorted
+    parts.clear()
     return sort_entries(joined)

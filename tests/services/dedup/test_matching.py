@@ -1,5 +1,7 @@
 """Edges of sort and match against brute force, however the work is cut and whatever is in memory."""
 
+import subprocess
+import sys
 from collections import Counter, defaultdict
 from functools import partial
 from itertools import pairwise
@@ -291,3 +293,59 @@ def test_a_task_that_runs_again_leaves_the_same_bytes():
     one, two = (output_bytes(sort(scope, 0, DuplicateParams(), column=HASHES)) for _ in range(2))
     assert one == two
     assert len(one) > 2
+
+
+PEAK = """
+import os, resource, sys
+import numpy as np, pyarrow as pa
+from services.dedup.duplicates import DuplicateParams
+from services.dedup.index import grouping
+from services.dedup.keys import KeyColumn, read_bands
+from services.dedup.matching import match, sort
+from shared.ranges import ObjectReader
+from shared.testing_scope import TableScope
+
+DOCUMENTS, BANDS = 2000, 64
+OFFSETS = pa.array(np.arange(DOCUMENTS + 1, dtype=np.int32) * BANDS)
+MEMORY = 16 * 2**20
+
+class Made(TableScope):
+    def rows(self, columns, shards=None):
+        for shard in shards:
+            bands = np.random.default_rng(shard).integers(0, 2**64, (DOCUMENTS, BANDS), np.uint64)
+            bands[:, :9] = np.arange(DOCUMENTS)[:, None] + 10**6 * (shard // 2)
+            lists = pa.ListArray.from_arrays(OFFSETS, pa.array(bands.reshape(-1)))
+            yield shard, pa.table({"row": np.arange(DOCUMENTS), "bands": lists})
+
+def run(shards):
+    scope = Made([pa.table({"row": []})] * shards, memory=MEMORY)
+    params = DuplicateParams(partitions=1)
+    output = sort(scope, 0, params, column=KeyColumn("bands", read_bands))
+    edges = sum(batch.num_rows for batch in output.table)
+    files = {name: os.open(path, os.O_RDONLY) for name, path in output.files.items()}
+    for path in output.files.values():
+        path.unlink()
+    scope.units = lambda phase: int(phase == "sort")
+    scope.files = lambda phase, partition=0: sorted(files)
+    scope.opened = lambda phase, name, partition=0: ObjectReader(
+        os.fstat(files[name]).st_size, lambda at, size: os.pread(files[name], size, at)
+    )
+    edges += sum(batch.num_rows for batch in match(scope, 0, params).table)
+    return len(files), edges
+
+grouping.MOST_SORT_TASKS = 1
+run(2)  # compiles
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+print(*run(24), (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024 / MEMORY)
+"""
+
+
+def test_memory_does_not_grow_with_the_batch():
+    """3 million keys, 200 MB while they are sorted at once, under a setting of 16 MiB."""
+    done = subprocess.run(
+        [sys.executable, "-c", PEAK], capture_output=True, text=True, check=True, timeout=60
+    )
+    runs, edges, grown = done.stdout.split()
+    assert int(runs) > 10
+    assert int(edges) >= 12 * 2000
+    assert float(grown) < 3
