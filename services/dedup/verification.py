@@ -52,7 +52,7 @@ Int64Array = npt.NDArray[np.int64]
 #: The file that `gather` leaves.
 TEXTS: Final = "texts.sections"
 #: Column of the cluster table that says which component a document is in.
-COMPONENT: Final = "keeper_place"
+COMPONENT: Final = "label"
 #: Bytes that `verify` holds a document of a pass: place, component, root, where its set and its
 #: sequence begin (8 each), their copies while they are put together, and a flag.
 DOCUMENT_BYTES: Final = 96
@@ -96,6 +96,11 @@ def verify_tasks(params: Any, _shards: int) -> int:
     return int(params.verify.partitions) if params.verify is not None else 0
 
 
+def settle_tasks(params: Any, _shards: int) -> int:
+    """Tasks of `settle`."""
+    return 0 if params.verify is None else 1
+
+
 def gather(scope: Scope, unit: int, params: Any) -> GroupOutput:
     """The texts of documents in components, in a section for each partition of the components."""
     from services.dedup.kernels.jaccard import parts_of
@@ -130,6 +135,17 @@ def verify(scope: Scope, partition: int, params: Any) -> GroupOutput:
     counts: Counter[str] = Counter(pairs=0, refuted_jaccard=0, refuted_edit=0, recovered=0)
     batches = _verify(scope, partition, params, counts)
     return GroupOutput(pa.RecordBatchReader.from_batches(VERIFIED_EDGES, batches), counts=counts)
+
+
+def settle(scope: Scope, _partition: int, params: Any, *, length: str) -> GroupOutput:
+    """Clusters of the pairs that passed: what `cluster` makes of those that were not verified."""
+    from services.dedup.clusters import clusters_of
+
+    def measured(shared: npt.NDArray[np.int32]) -> npt.NDArray[np.float64]:
+        """No estimate: every edge has its similarity."""
+        return np.full(len(shared), np.nan)
+
+    return clusters_of(scope, scope.tables("verify"), params, length=length, estimate=measured)
 
 
 def _verify(

@@ -24,7 +24,8 @@ _FNV_BASIS = np.uint64(0xCBF29CE484222325)
 _FNV_PRIME = np.uint64(0x100000001B3)
 
 
-def room(cutoff: int) -> Int64Array:
+@compiled
+def room_for(cutoff: int) -> Int64Array:
     """Room to work in, for cutoffs up to this one."""
     return np.empty((2, 2 * cutoff + 2 * _MARGIN + 1), np.int64)
 
@@ -42,7 +43,7 @@ def distance(
 ) -> int:
     """Edits from `a[start:end]` to `b[begin:stop]`; `cutoff + 1` where they are more than `cutoff`.
 
-    An edit inserts, deletes or replaces one element. `work` is `room(cutoff)` or larger.
+    An edit inserts, deletes or replaces one element. `work` is `room_for(cutoff)` or larger.
     """
     while start < end and begin < stop and a[start] == b[begin]:
         start, begin = start + 1, begin + 1
@@ -102,7 +103,7 @@ def edit_similarities(
     for i in range(len(left)):
         for k in (left[i], right[i]):
             longest = max(longest, offsets[k + 1] - offsets[k])
-    work = np.empty((2, 2 * most_edits(longest, least) + 2 * _MARGIN + 3), np.int64)
+    work = room_for(most_edits(longest, least))
     for i in range(len(left)):
         at, end = offsets[left[i]], offsets[left[i] + 1]
         begin, stop = offsets[right[i]], offsets[right[i] + 1]

@@ -13,7 +13,7 @@ from services.dedup.kernels.edit_distance import (
     distance,
     edit_similarities,
     most_edits,
-    room,
+    room_for,
     text_units,
 )
 from services.dedup.normalization import table_of
@@ -35,7 +35,7 @@ def table_distance(a, b):
 def distance_of(a, b, cutoff):
     """`distance` of whole sequences that lie within larger arrays."""
     first, second = (np.array([9, *x, 9], np.uint64) for x in (a, b))
-    return distance(first, 1, 1 + len(a), second, 1, 1 + len(b), cutoff, room(cutoff))
+    return distance(first, 1, 1 + len(a), second, 1, 1 + len(b), cutoff, room_for(cutoff))
 
 
 @settings(deadline=None, max_examples=500)  # the first call compiles
@@ -63,8 +63,8 @@ def test_few_edits_of_a_long_sequence(a, seed, edits):
 
 def test_characters_too():
     a, b = (np.array([ord(c) for c in word], np.uint32) for word in ("kitten", "sitting"))
-    assert distance(a, 0, 6, b, 0, 7, 7, room(7)) == 3
-    assert distance(a, 0, 6, b, 0, 7, 2, room(2)) == 3  # more than 2
+    assert distance(a, 0, 6, b, 0, 7, 7, room_for(7)) == 3
+    assert distance(a, 0, 6, b, 0, 7, 2, room_for(2)) == 3  # more than 2
 
 
 @settings(deadline=None)
