@@ -1,4 +1,4 @@
-"""Compiled count of a line's sentences by their end marks."""
+"""Compiled count of sentences by their end marks."""
 
 import numpy as np
 import numpy.typing as npt
@@ -33,11 +33,13 @@ def ends_sentence(data: Bytes, at: int, mark: int, end: int, flags: Bytes) -> bo
 
 
 @njit(cache=True, nogil=True)
-def count_marked_sentences(data: Bytes, offsets: Int64Array, flags: Bytes) -> Int64Array:
-    """Sentences of each line `data[offsets[i]:offsets[i + 1]]`; a blank line has none."""
-    counts = np.zeros(len(offsets) - 1, np.int64)
+def count_marked_sentences(
+    data: Bytes, starts: Int64Array, ends: Int64Array, flags: Bytes
+) -> Int64Array:
+    """Sentences of each span `data[starts[i]:ends[i]]`; a blank one has none."""
+    counts = np.zeros(len(starts), np.int64)
     for i in range(len(counts)):
-        at, end = stripped(data, offsets[i], offsets[i + 1], flags)
+        at, end = stripped(data, starts[i], ends[i], flags)
         counts[i] = at < end
         while at < end:
             mark = at

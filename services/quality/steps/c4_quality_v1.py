@@ -204,7 +204,7 @@ def _sentences(cleaned: "Cleaned", convention: Literal["marks", "spacy"]) -> npt
     from shared.text import characters
 
     counts: npt.NDArray[np.int64] = count_marked_sentences(
-        cleaned.data, cleaned.offsets, characters.flags()
+        cleaned.data, cleaned.offsets[:-1], cleaned.offsets[1:], characters.flags()
     )
     return counts
 
