@@ -9,8 +9,8 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from shared.recipe import BoundStep
-from shared.schema import DROPPED, FAILED, KEPT, VERDICT_SCHEMA
-from shared.text.edits import apply_edits
+from shared.schema import DROPPED, FAILED, KEPT, SPANS_TYPE, VERDICT_SCHEMA
+from shared.text.edits import apply_edits, move_spans
 
 Mask = npt.NDArray[np.bool_]
 
@@ -66,15 +66,22 @@ class Chunk:
                 self._texts[key] = self.columns[base, "text"]
         return self._texts[key]
 
+    def input(self, bound: BoundStep, name: str) -> pa.ChunkedArray:
+        """A column that a step reads, all rows; spans lie where edits have moved them."""
+        provider = bound.inputs[name]
+        if name == "text":
+            return self.text(provider, bound.edits)
+        column = self.columns[provider, name.rpartition(".")[2]]
+        if column.type == SPANS_TYPE:
+            for edit in bound.edits:
+                if edit >= provider:
+                    column = move_spans(column, self.columns[edit, "edits"])
+        return column
+
     def inputs(self, bound: BoundStep) -> pa.Table:
         """The columns that a step reads, all rows."""
-        arrays = [
-            self.text(bound.inputs[name], bound.edits)
-            if name == "text"
-            else self.columns[bound.inputs[name], name.rpartition(".")[2]]
-            for name in bound.step.reads
-        ]
-        return pa.table(arrays, names=list(bound.step.reads))
+        names = bound.step.reads
+        return pa.table([self.input(bound, name) for name in names], names=list(names))
 
     def drop(
         self, rows: npt.NDArray[np.intp], rule: str, values: list[Any], threshold: str

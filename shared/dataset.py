@@ -4,6 +4,7 @@
     datasets/<id>/README.md            the dataset card, from the same values
     datasets/<id>/tokenizer.json
     datasets/<id>/tokens-00000.bin     little-endian tokens, each document followed by the EOS token
+    datasets/<id>/mask-00000.bin       optional: a bit a token, set where the loss leaves it out
     datasets/<id>/index-00000.parquet  document, shard, row, and its span [start, end) of tokens
     datasets/<id>/text-00000.parquet   optional: the kept text
 
@@ -73,15 +74,25 @@ class TokenizerRecord(_Record):
     sample_bytes: int = Field(ge=0)
 
 
+def _absent(value: Any) -> bool:
+    """Whether a field is not written, so that manifests without a mask are as they were."""
+    return not value
+
+
 class TokenShard(_Record):
-    """A token shard. `empty_documents`, among `documents`, have no text and no tokens."""
+    """A token shard. `empty_documents`, among `documents`, have no text and no tokens.
+
+    Bit i % 8, from the lowest, of byte i // 8 of the mask says whether token i is masked.
+    """
 
     tokens_file: str
     index_file: str
     text_file: str | None = None
+    mask_file: str | None = Field(default=None, exclude_if=_absent)
     documents: int = Field(ge=0)
     empty_documents: int = Field(ge=0)
     tokens: int = Field(ge=0)
+    masked_tokens: int = Field(default=0, ge=0, exclude_if=_absent)
     sequences: int = Field(ge=0)
     characters: int = Field(ge=0)
 
@@ -92,6 +103,7 @@ class Totals(_Record):
     documents: int
     empty_documents: int
     tokens: int
+    masked_tokens: int = Field(default=0, exclude_if=_absent)
     sequences: int
     characters: int
 

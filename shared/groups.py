@@ -102,20 +102,16 @@ def kept_rows(
     chunk.load_verdicts(verdicts)
     kept = np.flatnonzero(chunk.alive)
     bound = stage.steps[0]
+    needed: dict[int, set[str]] = {}
     for name in columns:
-        positions = {bound.inputs[name]: name.rpartition(".")[2]}
-        if name == "text":
-            positions |= dict.fromkeys(bound.edits, "edits")
-        for position, column in positions.items():
-            folder = pipeline.column_folder(pipeline.recipe.steps[position])
-            file = open_columns(store, folder, shard.id)
-            chunk.add(position, file.read(columns=[column], use_threads=False))
-    arrays = [
-        chunk.text(bound.inputs[name], bound.edits).take(kept)
-        if name == "text"
-        else chunk.columns[bound.inputs[name], name.rpartition(".")[2]].take(kept)
-        for name in columns
-    ]
+        needed.setdefault(bound.inputs[name], set()).add(name.rpartition(".")[2])
+    for edit in bound.edits if "text" in columns else ():
+        needed.setdefault(edit, set()).add("edits")
+    for position, stored in needed.items():
+        folder = pipeline.column_folder(pipeline.recipe.steps[position])
+        file = open_columns(store, folder, shard.id)
+        chunk.add(position, file.read(columns=sorted(stored), use_threads=False))
+    arrays = [chunk.input(bound, name).take(kept) for name in columns]
     return pa.table([pa.array(kept, pa.int64()), *arrays], names=["row", *columns])
 
 

@@ -34,6 +34,11 @@ EDITS_TYPE: Final = pa.list_(
     pa.struct([("start", pa.int32()), ("end", pa.int32()), ("text", pa.string())])
 )
 
+#: Spans of the text that a step finds and leaves where they are: byte offsets [start, end) into the
+#: UTF-8 text that the step reads, sorted, not overlapping. Who reads them beside a later text gets
+#: them where the edits in between have moved them.
+SPANS_TYPE: Final = pa.list_(pa.struct([("start", pa.int32()), ("end", pa.int32())]))
+
 #: What the archive reader yields for each document of the spine. `document` is the archive's name
 #: and the record's offset.
 SPINE: Final = (

@@ -27,7 +27,8 @@ class Scope(Protocol):
         """For each shard in order (of a range, or all): its position, and the rows still kept.
 
         The tables have `row` (int64, position in the shard's spine), then the named columns.
-        "text" is the text after all edits before this step.
+        "text" is the text after all edits before this step; spans that are read beside it are
+        spans of that text.
         """
 
     def units(self, phase: str) -> int:

@@ -106,13 +106,17 @@ class RunSpec(BaseModel):
 
 
 class RunState(BaseModel):
-    """Where a run stands. `loss` (nats a token) and `tokens_per_second` are the last step's."""
+    """Where a run stands. `loss` (nats a token) and `tokens_per_second` are the last step's.
+
+    `tokens` counts targets since the start, `masked` those among them that the loss left out.
+    """
 
     id: str
     state: Literal["queued", "running", "finished", "failed", "cancelled"]
     step: int
     steps: int
     tokens: int
+    masked: int = 0
     loss: float | None = None
     tokens_per_second: float | None = None
     error: str | None = None
@@ -188,7 +192,10 @@ def run_state(store: Store, run: str) -> RunState:
 
 
 def read_metrics(store: Store, run: str) -> list[dict[str, Any]]:
-    """A line a step: step, loss, lr, grad_norm, tokens (since the start), tokens_per_second."""
+    """A line a step: step, loss, lr, grad_norm, tokens, masked, tokens_per_second.
+
+    `tokens` and `masked` count targets since the start: all, and those that the loss left out.
+    """
     try:
         return [json.loads(line) for line in store.get(run_key(run, "metrics.jsonl")).splitlines()]
     except NotFoundError:

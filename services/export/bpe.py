@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from services.export.masks import Mask, Spans, masked_tokens
 from shared.errors import UsageError
 from shared.store import Store, split_uri
 
@@ -92,6 +93,17 @@ class Encoder:
         """Token ids of each text, without an end of sequence."""
         encodings = self._tokenizer.encode_batch_fast(texts, add_special_tokens=False)
         return [np.array(e.ids, dtype) for e in encodings]
+
+    def encode_masked(
+        self, texts: list[str], spans: list[Spans | None], dtype: str
+    ) -> tuple[list[npt.NDArray[np.unsignedinteger]], list[Mask]]:
+        """The same, and for each text which of its tokens lie in its spans."""
+        encodings = self._tokenizer.encode_batch(texts, add_special_tokens=False)
+        masks = [
+            masked_tokens(text, e.offsets, found) if found else np.zeros(len(e), np.bool_)
+            for text, e, found in zip(texts, encodings, spans, strict=True)
+        ]
+        return [np.array(e.ids, dtype) for e in encodings], masks
 
 
 @lru_cache(maxsize=2)

@@ -29,6 +29,7 @@ def dataset_card(manifest: DatasetManifest) -> str:
         ("documents", f"{totals.documents:,} ({totals.empty_documents:,} without text)"),
         ("characters", f"{totals.characters:,}"),
         ("tokens", f"{totals.tokens:,}"),
+        *_masked(manifest),
         ("sequences", f"{totals.sequences:,} of {manifest.sequence_length:,} tokens"),
         ("tokenizer", f"{trained}; {tokenizer.vocab_size:,} tokens, `{tokenizer.eos}` ends each"),
         ("token type", f"{manifest.dtype}, little-endian"),
@@ -50,6 +51,15 @@ def dataset_card(manifest: DatasetManifest) -> str:
         NOTICE,
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def _masked(manifest: DatasetManifest) -> list[tuple[str, str]]:
+    """How much training leaves out, where the dataset has a mask."""
+    if all(shard.mask_file is None for shard in manifest.shards):
+        return []
+    masked, tokens = manifest.totals.masked_tokens, manifest.totals.tokens
+    share = 100 * masked / max(1, tokens)
+    return [("masked tokens", f"{masked:,} ({share:.2f} %): in the text, not in the loss")]
 
 
 def _funnel(funnel: dict[str, Any], published: dict[str, float]) -> str:

@@ -19,11 +19,10 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from services.export.bpe import ENCODE_BYTES, Encoder
+from services.export.masks import Mask, pack_mask
 from shared.dataset import INDEX_SCHEMA
 from shared.scope import Scope
 
-#: What the export needs of each kept row.
-READS = ("document", "url", "text")
 TEXT_SCHEMA = pa.schema(
     [
         ("document", pa.string()),
@@ -59,7 +58,7 @@ def sample_texts(scope: Scope, seed: int, sample_bytes: int) -> list[str]:
     """
     held: list[tuple[int, str, int]] = []  # a heap by falling hash: (-key, text, bytes)
     total = 0
-    for _, rows in scope.rows(READS):
+    for _, rows in scope.rows(("document", "text")):
         keys = order_keys(rows["document"], seed, "tokenizer")
         for key, text in zip(keys.tolist(), rows["text"].to_pylist(), strict=True):
             if not text or (total >= sample_bytes and -key <= held[0][0]):
@@ -77,11 +76,13 @@ class PackedShard:
     """A token shard with its index, and counts. `characters` are Unicode code points."""
 
     tokens: bytes
+    mask: bytes
     index: bytes
     text: bytes
     documents: int
     empty_documents: int
     token_count: int
+    masked_tokens: int
     characters: int
 
 
@@ -94,21 +95,29 @@ class _Packing:
     shards: list[int] = field(default_factory=list)
     rows: list[int] = field(default_factory=list)
     tokens: list[Tokens] = field(default_factory=list)
+    masks: list[Mask] = field(default_factory=list)
     characters: int = 0
 
 
 def pack_partition(
-    scope: Scope, partition: int, partitions: int, seed: int, encoder: Encoder, dtype: str
+    scope: Scope,
+    reads: tuple[str, ...],
+    partition: int,
+    partitions: int,
+    seed: int,
+    encoder: Encoder,
+    dtype: str,
 ) -> PackedShard:
     """Tokens of the partition's documents in the order of their hashes, each with its EOS.
 
+    Tokens in `spans`, where `reads` names them, are masked; an EOS never is.
     A document without text stands in the index with an empty span. Memory: the partition's tokens
     twice, its compressed text, and one shard's rows; more partitions mean less of the first two.
     """
     packing = _Packing()
     sink = pa.BufferOutputStream()
     with pq.ParquetWriter(sink, TEXT_SCHEMA, compression="zstd") as writer:
-        for shard, table in scope.rows(READS):
+        for shard, table in scope.rows(reads):
             keys = order_keys(table["document"], seed, "order")
             mine = np.flatnonzero(keys % np.uint64(partitions) == partition)
             rows = table.take(mine)
@@ -129,7 +138,14 @@ def _encode_rows(
 ) -> None:
     for group in _text_groups(rows["text"]):
         texts = [text or "" for text in rows["text"].slice(*group).to_pylist()]
-        for text, ids in zip(texts, encoder.encode(texts, dtype), strict=True):
+        if "spans" in rows.column_names:
+            spans = rows["spans"].slice(*group).to_pylist()
+            tokens, masks = encoder.encode_masked(texts, spans, dtype)
+            ends = [np.zeros(1 if text else 0, np.bool_) for text in texts]
+            packing.masks += [np.append(*both) for both in zip(masks, ends, strict=True)]
+        else:
+            tokens = encoder.encode(texts, dtype)
+        for text, ids in zip(texts, tokens, strict=True):
             eos = [encoder.eos_id] if text else []
             packing.tokens.append(np.append(ids, np.array(eos, dtype)))
             packing.characters += len(text)
@@ -168,12 +184,16 @@ def _packed(packing: _Packing, text: bytes, dtype: str) -> PackedShard:
     sink = pa.BufferOutputStream()
     pq.write_table(index, sink, compression="zstd")
     stream = np.concatenate([np.empty(0, dtype), *tokens])
+    masks = [packing.masks[i] for i in order] if packing.masks else []
+    mask = np.concatenate([np.empty(0, np.bool_), *masks])
     return PackedShard(
         tokens=stream.astype(np.dtype(dtype).newbyteorder("<")).tobytes(),
+        mask=pack_mask(mask),
         index=sink.getvalue().to_pybytes(),
         text=text,
         documents=len(order),
         empty_documents=int((sizes == 0).sum()),
         token_count=len(stream),
+        masked_tokens=int(mask.sum()),
         characters=packing.characters,
     )

@@ -7,6 +7,7 @@ changes no run that has begun, and the record, not a formula, says which step sa
 
 import io
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -14,10 +15,23 @@ import torch
 from blake3 import blake3
 from torch import Tensor
 
-from shared.dataset import DatasetManifest
+from services.training.model import IGNORED
+from shared.dataset import DatasetManifest, TokenShard
 from shared.errors import PermanentError
 from shared.store import Store
 from shared.training_run import RunSpec, run_key
+
+
+class Batch(NamedTuple):
+    """A step's part of one process: int64 (B, T) `inputs` and `targets`, IGNORED where masked.
+
+    `trained` and `masked` count the targets of the whole step, over all processes.
+    """
+
+    inputs: Tensor
+    targets: Tensor
+    trained: int
+    masked: int
 
 
 def draw_order(
@@ -55,7 +69,8 @@ def fetch(store: Store, spec: RunSpec, manifest: DatasetManifest, folder: Path) 
         np.save(buffer, draw_order(manifest, spec.steps, spec.batch_size, spec.seed))
         store.put_if_absent(key, buffer.getvalue())
     store.download(key, folder / "order.npy")
-    for name in ("tokenizer.json", *(s.tokens_file for s in manifest.shards)):
+    masks = [s.mask_file for s in manifest.shards if s.mask_file is not None]
+    for name in ("tokenizer.json", *(s.tokens_file for s in manifest.shards), *masks):
         expected = manifest.file(name).blake3
         path = folder / name
         if path.exists() and _hash(path) == expected:
@@ -79,20 +94,47 @@ class Batches:
     def __init__(self, folder: Path, manifest: DatasetManifest, rank: int, world: int) -> None:
         self._length = manifest.sequence_length
         self._order = np.load(folder / "order.npy", mmap_mode="r")
-        self._tokens = [
-            np.memmap(folder / s.tokens_file, np.dtype(manifest.dtype).newbyteorder("<"), "r")
-            if s.tokens
-            else np.empty(0, manifest.dtype)
+        dtype = np.dtype(manifest.dtype).newbyteorder("<")
+        self._tokens = [_mapped(folder, s, s.tokens_file, dtype) for s in manifest.shards]
+        self._masks = [
+            None if s.mask_file is None else _mapped(folder, s, s.mask_file, np.dtype(np.uint8))
             for s in manifest.shards
         ]
         share = self._order.shape[1] // world
         self._mine = slice(rank * share, (rank + 1) * share)
 
-    def step(self, step: int) -> tuple[Tensor, Tensor]:
-        """int64 (B, T) inputs and targets of step 1, 2, ...: targets are one token ahead."""
+    def step(self, step: int) -> Batch:
+        """The sequences of step 1, 2, ...: targets are one token ahead."""
+        places = self._order[step - 1].tolist()
+        mine = places[self._mine]
         rows = [
             self._tokens[shard][i * self._length : i * self._length + self._length + 1]
-            for shard, i in self._order[step - 1, self._mine].tolist()
+            for shard, i in mine
         ]
         tokens = torch.from_numpy(np.stack(rows).astype(np.int64))
-        return tokens[:, :-1].contiguous(), tokens[:, 1:].contiguous()
+        inputs, targets = tokens[:, :-1].contiguous(), tokens[:, 1:].contiguous()
+        masked = 0
+        for number, place in enumerate(places):
+            mask = self._mask(*place)
+            if mask is not None:
+                masked += int(mask.sum())
+                if number in range(self._mine.start, self._mine.stop):
+                    targets[number - self._mine.start, torch.from_numpy(mask)] = IGNORED
+        return Batch(inputs, targets, len(places) * self._length - masked, masked)
+
+    def _mask(self, shard: int, sequence: int) -> npt.NDArray[np.bool_] | None:
+        """Which targets of a sequence are masked; None where the shard has no mask."""
+        bits = self._masks[shard]
+        if bits is None:
+            return None
+        first = sequence * self._length + 1
+        part = bits[first // 8 : (first + self._length + 7) // 8]
+        found = np.unpackbits(part, bitorder="little").astype(np.bool_)
+        return found[first % 8 : first % 8 + self._length]
+
+
+def _mapped(
+    folder: Path, shard: TokenShard, name: str, dtype: np.dtype[Any]
+) -> npt.NDArray[np.unsignedinteger]:
+    """A file of a token shard; an empty one cannot be mapped."""
+    return np.memmap(folder / name, dtype, "r") if shard.tokens else np.empty(0, dtype)

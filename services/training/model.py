@@ -16,6 +16,8 @@ from torch.nn import functional
 
 from shared.training_run import ModelShape
 
+#: A target that the loss leaves out.
+IGNORED = -100
 #: Standard deviation of every weight matrix at the start (GPT-2's, and MAP-Neo's, 2405.19327).
 INIT_STD = 0.02
 
@@ -142,10 +144,16 @@ class Llama(nn.Module):
         head = self.model.embed_tokens if self.lm_head is None else self.lm_head
         return functional.linear(self.model.norm(x), head.weight)
 
-    def forward(self, tokens: Tensor, targets: Tensor) -> Tensor:
-        """Mean cross-entropy in nats a token of (B, T) targets."""
+    def forward(self, tokens: Tensor, targets: Tensor, count: float) -> Tensor:
+        """Cross-entropy in nats of (B, T) targets, summed, by `count`; IGNORED ones add nothing.
+
+        With the number of targets that are not ignored it is their mean.
+        """
         logits = self.logits(tokens).flatten(0, 1).float()
-        return functional.cross_entropy(logits, targets.flatten())
+        total = functional.cross_entropy(
+            logits, targets.flatten(), ignore_index=IGNORED, reduction="sum"
+        )
+        return total / count
 
     def transformers_config(self, eos_id: int) -> dict[str, Any]:
         """`config.json` with which transformers' LlamaForCausalLM loads the state dict."""

@@ -17,11 +17,14 @@ class Progress:
 
     def __init__(self, store: Store, run: str, lines: bytes) -> None:
         self._store, self._run, self.lines = store, run, bytearray(lines)
+        #: Of the last step; empty before the first.
+        self.last: dict[str, Any] = json.loads(lines.splitlines()[-1]) if lines else {}
         self._due = 0.0
         self.cancelled = False
 
     def add(self, line: dict[str, Any]) -> None:
         """Record a step; show the metrics and look for a cancellation where that is due."""
+        self.last = line
         self.lines += json.dumps(line).encode() + b"\n"
         if time.monotonic() >= self._due:
             self.show()

@@ -23,6 +23,7 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from torch import nn
@@ -86,7 +87,7 @@ class Training:
 
     @property
     def tokens_a_step(self) -> int:
-        """Targets that a step learns from, over all processes."""
+        """Targets of a step, masked ones included, over all processes."""
         return self.spec.batch_size * self.manifest.sequence_length
 
 
@@ -112,24 +113,37 @@ def prepare(store: Store, spec: RunSpec, here: Process, scratch: Path) -> Traini
     return Training(spec, manifest, here, model, replica, optimiser, batches, step, metrics)
 
 
-def take_step(run: Training) -> tuple[float, float, float]:
-    """One step: this process's loss (nats a token), the norm of the gradient, the rate.
+class Taken(NamedTuple):
+    """A step: this process's loss (nats a token), the norm of the gradient, the rate.
 
-    The norm is of the gradient over all processes, before it is clipped.
+    The mean of all processes' losses is that of the step's targets, masked ones left out. The norm
+    is of the gradient over all processes, before it is clipped. `masked` counts targets.
     """
+
+    loss: float
+    norm: float
+    rate: float
+    masked: int
+
+
+def take_step(run: Training) -> Taken:
+    """Learn from the next sequences."""
     run.step += 1
     rate = learning_rate_at(run.step, run.spec)
     for group in run.optimiser.param_groups:
         group["lr"] = rate
     device = run.here.device
-    inputs, targets = (tokens.to(device) for tokens in run.batches.step(run.step))
+    batch = run.batches.step(run.step)
+    inputs, targets = batch.inputs.to(device), batch.targets.to(device)
+    # Gradients are means over the processes, so each divides by its even share of all targets.
+    count = max(1, batch.trained) / run.here.world
     with torch.autocast(device.type, torch.bfloat16, enabled=run.spec.dtype == "bf16"):
-        loss = run.replica(inputs, targets)
+        loss = run.replica(inputs, targets, count)
     loss.backward()
     norm = nn.utils.clip_grad_norm_(run.model.parameters(), run.spec.clip)
     run.optimiser.step()
     run.optimiser.zero_grad(set_to_none=True)
-    return loss.item(), float(norm), rate
+    return Taken(loss.item(), float(norm), rate, batch.masked)
 
 
 def train(store: Store, run: Training, scratch: Path, stop: Stop) -> bool:
@@ -139,17 +153,18 @@ def train(store: Store, run: Training, scratch: Path, stop: Stop) -> bool:
     log.info("run %s: %d of %d steps are done", spec.id, run.step, spec.steps)
     while run.step < spec.steps:
         started = time.perf_counter()
-        loss, norm, rate = take_step(run)
+        taken = take_step(run)
         # All processes must agree on the loss, and on whether this was the last step for now.
-        total, leaving = here.sum([loss, float(stop.wanted or progress.cancelled)])
+        total, leaving = here.sum([taken.loss, float(stop.wanted or progress.cancelled)])
         loss = total / here.world
         if not math.isfinite(loss):
             raise PermanentError(f"the loss is {loss} at step {run.step}")
         if here.rank == 0:
             speed = round(run.tokens_a_step / (time.perf_counter() - started), 1)
             tokens = run.step * run.tokens_a_step
-            line = {"step": run.step, "loss": loss, "lr": rate, "grad_norm": norm}
-            progress.add(line | {"tokens": tokens, "tokens_per_second": speed})
+            masked = progress.last.get("masked", 0) + taken.masked
+            line = {"step": run.step, "loss": loss, "lr": taken.rate, "grad_norm": taken.norm}
+            progress.add(line | {"tokens": tokens, "masked": masked, "tokens_per_second": speed})
             if leaving or run.step % spec.checkpoint_every == 0:
                 keep(store, run, progress, scratch)
         if leaving and run.step < spec.steps:

@@ -1,4 +1,4 @@
-"""Applies edits to texts.
+"""Applies edits to texts, and finds spans of a text again after its edits.
 
 Text is never rewritten in place: a step that cleans it leaves spans to cut or replace (a column
 like any other), and this function makes the text that later steps read. The documents of a column
@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from shared.errors import PermanentError
+from shared.schema import SPANS_TYPE
 
 Int64Array = npt.NDArray[np.int64]
 
@@ -99,3 +100,57 @@ def _check(
             f"row {parents[i]}: edit [{start[i]}, {end[i]}) of a text of {size[i]} bytes overlaps "
             "another, splits a character or lies outside"
         )
+
+
+def move_spans(spans: pa.ChunkedArray, edits: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Where spans of the texts lie after the edits: SPANS_TYPE with as many rows and spans.
+
+    Of a span that was cut as a whole nothing is left: it is empty. A replacement belongs to every
+    span that holds a part of what it replaces; what is inserted at a span's edge belongs to none.
+    """
+    if len(spans) != len(edits):
+        raise PermanentError(f"{len(edits)} lists of edits for {len(spans)} lists of spans")
+    lists = spans.combine_chunks()
+    found, changes = pc.list_flatten(lists), edits.combine_chunks()
+    in_row = pc.list_parent_indices(changes).to_numpy(zero_copy_only=False).astype(np.int64)
+    changes = pc.list_flatten(changes)
+    if not len(found) or not len(changes):
+        return pa.chunked_array([lists])
+    row = pc.list_parent_indices(lists).to_numpy(zero_copy_only=False).astype(np.int64)
+    moved = _move(row, found, in_row, changes)
+    lengths = pc.fill_null(pc.list_value_length(lists), 0).to_numpy(zero_copy_only=False)
+    offsets = np.concatenate(([0], np.cumsum(lengths))).astype(np.int32)
+    structs = pa.StructArray.from_arrays(
+        [pa.array(positions.astype(np.int32)) for positions in moved],
+        fields=list(SPANS_TYPE.value_type),
+    )
+    absent = pc.is_null(lists)
+    return pa.chunked_array(
+        [pa.ListArray.from_arrays(pa.array(offsets), structs, type=SPANS_TYPE, mask=absent)]
+    )
+
+
+def _move(
+    row: Int64Array, found: pa.StructArray, in_row: Int64Array, changes: pa.StructArray
+) -> tuple[Int64Array, Int64Array]:
+    """New starts and ends of spans, `found[i]` of row `row[i]`; both sorted by row and start."""
+    start, end = (found.field(n).to_numpy(zero_copy_only=False).astype(np.int64) for n in _EDGES)
+    begin, stop = (changes.field(n).to_numpy(zero_copy_only=False).astype(np.int64) for n in _EDGES)
+    size = pc.fill_null(pc.binary_length(changes.field("text")), 0).to_numpy().astype(np.int64)
+    grown = np.concatenate(([0], np.cumsum(size - (stop - begin))))
+    grown_before = grown[np.searchsorted(in_row, row)]
+    # One number for row and position, so that one search serves all rows.
+    base, in_base = row << 32, in_row << 32
+
+    done = np.searchsorted(in_base + stop, base + start, "right")  # edits that end before
+    inside = np.append(in_base + begin, np.iinfo(np.int64).max)[done] < base + start
+    new_start = np.where(inside, np.append(begin, 0)[done], start) + grown[done] - grown_before
+
+    begun = np.searchsorted(in_base + begin, base + end, "left")  # edits that begin before
+    last = np.maximum(begun - 1, 0)
+    inside = (begun > 0) & ((in_base + stop)[last] > base + end) & (in_row[last] == row)
+    new_end = np.where(inside, stop[last], end) + grown[begun] - grown_before
+    return new_start, np.maximum(new_end, new_start)
+
+
+_EDGES = ("start", "end")

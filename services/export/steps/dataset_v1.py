@@ -1,5 +1,9 @@
-"""`export.dataset_v1`: the kept documents as a tokenised dataset with provenance."""
+"""`export.dataset_v1`: the kept documents as a tokenised dataset with provenance.
 
+`export.masked_dataset_v1` is the same with a loss mask: it reads `spans` too.
+"""
+
+from functools import partial
 from typing import Any
 
 import pyarrow as pa
@@ -21,6 +25,9 @@ from shared.step import GroupOutput, Params, Phase, group_step
 from shared.store import to_json
 
 TOKENIZER_FILE = "tokenizer.json"
+#: What the steps read of each kept row.
+READS = ("document", "url", "text")
+MASKED_READS = (*READS, "spans")
 
 
 class DatasetParams(Params):
@@ -89,27 +96,36 @@ def make_tokenizer(scope: Scope, _partition: int, params: DatasetParams) -> Grou
     )
 
 
-def write_shard(scope: Scope, partition: int, params: DatasetParams) -> GroupOutput:
-    """Phase 2, once a token shard: tokens, index, text."""
+def write_shard(
+    scope: Scope, partition: int, params: DatasetParams, *, masked: bool
+) -> GroupOutput:
+    """Phase 2, once a token shard: tokens, their mask, index, text."""
     from services.export.bpe import load_encoder
     from services.export.packing import pack_partition
 
     encoder = load_encoder(scope.file("tokenizer", TOKENIZER_FILE), params.eos)
     dtype = dtype_of(encoder.vocab_size)
-    packed = pack_partition(scope, partition, params.partitions, params.seed, encoder, dtype)
-    data = {"tokens_file": packed.tokens, "index_file": packed.index, "text_file": packed.text}
-    names = _file_names(partition, params)
+    reads = MASKED_READS if masked else READS
+    packed = pack_partition(scope, reads, partition, params.partitions, params.seed, encoder, dtype)
+    data = {
+        "tokens_file": packed.tokens,
+        "index_file": packed.index,
+        "text_file": packed.text,
+        "mask_file": packed.mask,
+    }
+    names = _file_names(partition, params, masked=masked)
     return _output(
         {name: data[kind] for kind, name in names.items()},
         documents=packed.documents,
         empty_documents=packed.empty_documents,
         tokens=packed.token_count,
+        masked_tokens=packed.masked_tokens,
         sequences=sequence_count(packed.token_count, params.sequence_length),
         characters=packed.characters,
     )
 
 
-def _file_names(partition: int, params: DatasetParams) -> dict[str, str]:
+def _file_names(partition: int, params: DatasetParams, *, masked: bool) -> dict[str, str]:
     """The fields of a TokenShard that name its files."""
     names = {
         "tokens_file": f"tokens-{partition:05d}.bin",
@@ -117,14 +133,18 @@ def _file_names(partition: int, params: DatasetParams) -> dict[str, str]:
     }
     if params.text_parquet:
         names["text_file"] = f"text-{partition:05d}.parquet"
+    if masked:
+        names["mask_file"] = f"mask-{partition:05d}.bin"
     return names
 
 
-def write_manifest(scope: Scope, _partition: int, params: DatasetParams) -> GroupOutput:
+def write_manifest(
+    scope: Scope, _partition: int, params: DatasetParams, *, masked: bool
+) -> GroupOutput:
     """Phase 3: the manifest, and the card from the same values. No clock, no host."""
     from services.export.card import dataset_card
 
-    manifest = _manifest(scope, params)
+    manifest = _manifest(scope, params, masked=masked)
     files = {
         "README.md": dataset_card(manifest).encode(),
         "manifest.json": to_json(manifest.model_dump(mode="json")),
@@ -132,7 +152,7 @@ def write_manifest(scope: Scope, _partition: int, params: DatasetParams) -> Grou
     return GroupOutput(pa.table({}), files)
 
 
-def _manifest(scope: Scope, params: DatasetParams) -> DatasetManifest:
+def _manifest(scope: Scope, params: DatasetParams, *, masked: bool) -> DatasetManifest:
     from services.export.bpe import load_encoder
 
     encoder = load_encoder(scope.file("tokenizer", TOKENIZER_FILE), params.eos)
@@ -141,7 +161,8 @@ def _manifest(scope: Scope, params: DatasetParams) -> DatasetManifest:
     files = tokenizer_files
     for partition, table in enumerate(scope.tables("write")):
         counts, written = _counted(table)
-        shards.append(TokenShard.model_validate(_file_names(partition, params) | counts))
+        names = _file_names(partition, params, masked=masked)
+        shards.append(TokenShard.model_validate(names | counts))
         files += written
     recipe = scope.recipe.recipe
     return DatasetManifest(
@@ -177,19 +198,40 @@ def _counted(table: pa.Table) -> tuple[dict[str, Any], list[FileRecord]]:
     return dict(row["counts"]), [FileRecord(**f) for f in row["files"]]
 
 
+def _phases(*, masked: bool) -> tuple[Phase, ...]:
+    return (
+        Phase("tokenizer", make_tokenizer),
+        Phase(
+            "write",
+            partial(write_shard, masked=masked),
+            partitions=lambda params, _shards: params.partitions,
+        ),
+        Phase("manifest", partial(write_manifest, masked=masked)),
+    )
+
+
 group_step(
     "export.dataset_v1",
-    reads=("document", "url", "text"),
-    phases=(
-        Phase("tokenizer", make_tokenizer),
-        Phase("write", write_shard, partitions=lambda params, _shards: params.partitions),
-        Phase("manifest", write_manifest),
-    ),
+    reads=READS,
+    phases=_phases(masked=False),
     doc="""Writes the kept documents as a dataset: tokens, index, text, tokenizer, manifest, card.
 
     Documents are ordered by a keyed hash of their ids, each is followed by the EOS token, and the
     stream is cut into sequences (packing as in LLM360 Amber, arXiv 2312.06550, section 3.1, but
     neighbouring sequences share the token that is the one's last target).
+    """,
+    params=DatasetParams,
+    sink="datasets",
+)
+group_step(
+    "export.masked_dataset_v1",
+    reads=MASKED_READS,
+    phases=_phases(masked=True),
+    doc="""As `export.dataset_v1`, with a mask of the tokens that training is not to learn.
+
+    They are those that hold a byte of `spans`, which an earlier step has found in the text (mode
+    MASK of exact substrings, RefinedWeb, arXiv 2306.01116): they stay in the text and the tokens,
+    and are no targets of the loss.
     """,
     params=DatasetParams,
     sink="datasets",

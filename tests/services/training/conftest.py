@@ -2,7 +2,7 @@
 
 import io
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -35,7 +35,10 @@ def tokenizer_json() -> bytes:
     return tokenizer.to_str().encode()
 
 
-def write_dataset(store: Store, dataset: str = "cats") -> DatasetManifest:
+def write_dataset(
+    store: Store, dataset: str = "cats", masks: Sequence[slice] = ()
+) -> DatasetManifest:
+    """With masks, one for each token shard: the tokens in the slice are masked."""
     files = {"tokenizer.json": tokenizer_json()}
     vocab_size = 257 + 20
     rng = np.random.default_rng(0)
@@ -59,10 +62,16 @@ def write_dataset(store: Store, dataset: str = "cats") -> DatasetManifest:
         pq.write_table(index, sink)
         names = {"tokens_file": f"tokens-{number}.bin", "index_file": f"index-{number}.parquet"}
         files |= dict(zip(names.values(), (tokens.tobytes(), sink.getvalue()), strict=True))
+        masked = np.zeros(len(tokens), np.bool_)
+        if masks:
+            masked[masks[number]] = True
+            names["mask_file"] = f"mask-{number}.bin"
+            files[names["mask_file"]] = np.packbits(masked, bitorder="little").tobytes()
         counts = {
             "documents": len(sizes),
             "empty_documents": sum(s == 0 for s in sizes),
             "tokens": len(tokens),
+            "masked_tokens": int(masked.sum()),
             "sequences": sequence_count(len(tokens), LENGTH),
             "characters": 0,
         }

@@ -53,15 +53,16 @@ def test_batches_are_the_recorded_sequences_and_targets_are_one_ahead(
     whole = Batches(tmp_path / "data", manifest, 0, 1)
     halves = [Batches(tmp_path / "data", manifest, rank, 2) for rank in (0, 1)]
     for step in (1, 12):
-        inputs, targets = whole.step(step)
+        inputs, targets, *counts = whole.step(step)
+        assert counts == [4 * 16, 0]
         for row, (shard, sequence) in enumerate(order[step - 1].tolist()):
             raw = store.get(f"datasets/cats/{manifest.shards[shard].tokens_file}")
             tokens = np.frombuffer(raw, "<u2")[sequence * 16 : sequence * 16 + 17].tolist()
             assert inputs[row].tolist() == tokens[:-1]
             assert targets[row].tolist() == tokens[1:]
         parts = [half.step(step) for half in halves]
-        assert torch.equal(torch.cat([p[0] for p in parts]), inputs)
-        assert torch.equal(torch.cat([p[1] for p in parts]), targets)
+        assert torch.equal(torch.cat([p.inputs for p in parts]), inputs)
+        assert torch.equal(torch.cat([p.targets for p in parts]), targets)
 
 
 def test_a_recorded_order_stands(store, submit, manifest, tmp_path):

@@ -39,7 +39,9 @@ def test_transformers_loads_the_checkpoint_and_gives_the_same_logits(shape, tmp_
             model.logits(tokens), theirs(tokens).logits, rtol=1e-4, atol=1e-4
         )
         loss = theirs(tokens, labels=tokens).loss
-        torch.testing.assert_close(model(tokens[:, :-1], tokens[:, 1:]), loss, rtol=1e-4, atol=1e-4)
+        torch.testing.assert_close(
+            model(tokens[:, :-1], tokens[:, 1:], 2 * 39), loss, rtol=1e-4, atol=1e-4
+        )
 
 
 def test_a_token_sees_no_later_one():
@@ -54,7 +56,7 @@ def test_a_token_sees_no_later_one():
 
 def test_an_untrained_model_is_as_wrong_as_chance():
     tokens = torch.randint(0, 300, (4, 41))
-    loss = model_of(PRESETS["nano"])(tokens[:, :-1], tokens[:, 1:])
+    loss = model_of(PRESETS["nano"])(tokens[:, :-1], tokens[:, 1:], 4 * 40)
     assert loss.item() == pytest.approx(torch.tensor(300.0).log().item(), abs=0.05)
 
 

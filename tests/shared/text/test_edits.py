@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.errors import PermanentError
-from shared.schema import EDITS_TYPE
-from shared.text.edits import apply_edits
+from shared.schema import EDITS_TYPE, SPANS_TYPE
+from shared.text.edits import apply_edits, move_spans
 
 
 def edited(texts, edits, text_type=None):
@@ -108,3 +108,61 @@ def test_equals_plain_python_on_any_slice_and_chunking(rows, skip, large):
         pa.chunked_array([whole]), pa.chunked_array([pa.array(structs, EDITS_TYPE).slice(skip)])
     )
     assert single.to_pylist() == result.to_pylist()
+
+
+def moved(spans, edits):
+    raw = [None if r is None else [{"start": s, "end": e} for s, e in r] for r in spans]
+    changes = [[{"start": s, "end": e, "text": t} for s, e, t in r] for r in edits]
+    found = move_spans(
+        pa.chunked_array([raw], type=SPANS_TYPE), pa.chunked_array([changes], type=EDITS_TYPE)
+    )
+    assert found.type == SPANS_TYPE
+    return [None if r is None else [(s["start"], s["end"]) for s in r] for r in found.to_pylist()]
+
+
+@pytest.mark.parametrize(
+    ("edit", "expected"),
+    [
+        ((0, 5, ""), (5, 15)),  # before it
+        ((20, 30, ""), (10, 20)),  # behind it
+        ((10, 20, ""), (10, 10)),  # all of it: nothing is left
+        ((8, 12, ""), (8, 16)),  # its start
+        ((8, 12, "abc"), (8, 19)),  # what replaces a part of it belongs to it
+        ((18, 30, "abc"), (10, 21)),
+        ((10, 10, "abc"), (13, 23)),  # at its edges: outside
+        ((20, 20, "abc"), (10, 20)),
+        ((15, 15, "abc"), (10, 23)),
+        ((15, 15, None), (10, 20)),
+    ],
+)
+def test_a_span_is_found_after_an_edit(edit, expected):
+    assert moved([[(10, 20)]], [[edit]]) == [[expected]]
+
+
+def test_spans_without_edits_and_rows_without_spans():
+    assert moved([[(1, 2)], None, []], [[], [(0, 1, "")], [(0, 1, "")]]) == [[(1, 2)], None, []]
+    assert moved([None, [(3, 4)]], [[(0, 1, "")], [(0, 1, "")]]) == [None, [(2, 3)]]
+    with pytest.raises(PermanentError, match="1 lists of edits for 2"):
+        moved([[], []], [[]])
+
+
+@st.composite
+def spans_and_edits(draw):
+    """Of a text of 30 bytes: sorted spans, sorted edits."""
+    edges = sorted(draw(st.lists(st.integers(0, 30), max_size=8)))
+    spans = [(s, e) for s, e in zip(edges[::2], edges[1::2], strict=False) if s < e]
+    edges = sorted(draw(st.lists(st.integers(0, 30), max_size=8)))
+    texts = st.sampled_from(["", "x", "yyyyyy"])
+    return spans, [(s, e, draw(texts)) for s, e in zip(edges[::2], edges[1::2], strict=False)]
+
+
+@given(st.lists(spans_and_edits(), min_size=1, max_size=4))
+def test_spans_hold_after_edits_what_they_held_before(rows):
+    found = moved([spans for spans, _ in rows], [edits for _, edits in rows])
+    for (spans, edits), after in zip(rows, found, strict=True):
+        marks = [any(s <= i < e for s, e in spans) for i in range(30)]
+        for start, end, text in reversed(edits):
+            touched = any(s < end and start < e for s, e in spans)
+            marks[start:end] = [touched] * len(text)
+        covered = [any(s <= i < e for s, e in after) for i in range(len(marks))]
+        assert covered == marks
