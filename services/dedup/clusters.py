@@ -6,12 +6,14 @@
 
 Links are transitive (specs 1.7): a document may leave for one that it shares no key with. Under an
 index they are not: a document leaves where an earlier one shares a key with it, and its keeper is
-found by going from each to the earliest that it shares a key with. So what a batch keeps depends on
-what came before it only.
+found by going from each to the earliest that it is matched with. So what a batch keeps depends on
+what came before it only. (Which of several earlier documents it names may depend on the runs that
+matching read, whether it goes does not.)
 
 Memory is `scope.memory`, whatever the number of edges and documents.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from functools import partial
@@ -97,16 +99,6 @@ def cluster(
     )
 
 
-def settle(
-    scope: Scope, _partition: int, params: DuplicateParams, *, column: str, length: str
-) -> GroupOutput:
-    """Clusters of the pairs that passed verification."""
-    edges = scope.tables("verify")
-    return clusters_of(
-        scope, edges, params, length=length, estimate=estimate_of(scope, params, column)
-    )
-
-
 def estimate_of(scope: Scope, params: DuplicateParams, column: str) -> Estimate:
     """How alike documents are that share some keys: (shared / bands)^(1 / rows) by MinHash.
 
@@ -150,8 +142,9 @@ def clusters_of(
             identities.ask(number, part.named())
         identities.answer(partial(_documents, scope=scope, view=view, base=base), rows.most)
         files = opened.pop_all()
-    batches = _batches(rows, identities, estimate, files)
-    return GroupOutput(pa.RecordBatchReader.from_batches(CLUSTERED, batches))
+    counts: Counter[str] = Counter(clusters=0, documents=0)
+    batches = _batches(rows, identities, estimate, files, counts)
+    return GroupOutput(pa.RecordBatchReader.from_batches(CLUSTERED, batches), counts=counts)
 
 
 def join(rows: pa.Table, keyed: pa.Table, _params: DuplicateParams) -> pa.Table:
@@ -245,7 +238,11 @@ class _Rows:
 
 
 def _batches(
-    rows: _Rows, identities: Identities, estimate: Estimate, files: ExitStack
+    rows: _Rows,
+    identities: Identities,
+    estimate: Estimate,
+    files: ExitStack,
+    counts: Counter[str],
 ) -> Iterator[pa.RecordBatch]:
     """The result, a slice at a time; then its files are removed."""
     with files:
@@ -255,9 +252,11 @@ def _batches(
             matched = pa.array(np.searchsorted(named, part.match), mask=alone)
             unmeasured = np.isnan(part.measured)
             similarity = np.where(unmeasured, estimate(part.shared), part.measured)
+            keeper = part.keeper == part.place
+            counts.update(clusters=int(keeper.sum()), documents=len(keeper))
             arrays = [
                 *_shards_and_rows(part.place - rows.base),
-                pa.array(part.keeper == part.place),
+                pa.array(keeper),
                 ids.take(pa.array(np.searchsorted(named, part.keeper))),
                 pa.array(part.size),
                 ids.take(matched),

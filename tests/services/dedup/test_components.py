@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from contextlib import ExitStack
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -113,7 +114,7 @@ def test_without_transitive_links_each_follows_its_first_neighbour(edges, capaci
     parent: dict[int, int] = {}
     for a, b, _ in edges:
         if a != b:
-            parent[max(a, b)] = min(parent.get(max(a, b), min(a, b)), min(a, b))
+            parent[max(a, b)] = min(parent.get(max(a, b), a), a, b)
     for i in merged(edges):
         root = i
         while root in parent:
@@ -128,7 +129,7 @@ def chain(n: int) -> Edges:
 def hops(n: int) -> Edges:
     """A path over places in no order."""
     order = np.random.default_rng(1).permutation(n + 1).tolist()
-    return [(a, b, 1) for a, b in zip(order, order[1:], strict=False)]
+    return [(a, b, 1) for a, b in pairwise(order)]
 
 
 def ladder(n: int) -> Edges:
