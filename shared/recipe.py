@@ -286,12 +286,19 @@ def _bind(position: int, spec: StepSpec, before: list[BoundStep]) -> BoundStep:
     except ValidationError as error:
         raise usage_error(error, f"{where}.params") from error
     rules = tuple(KeepRule(name, condition) for name, condition in spec.keep.items())
-    inputs = {read: _provider(read, step, before, where) for read in step.reads}
+    reads = (*step.reads, *step.also_reads(params))
+    inputs = {read: _provider(read, step, before, where) for read in reads}
     for rule in rules:
         _bind_rule(rule, position, step, before, inputs, where)
-    edits = _edits_before(before) if "text" in step.reads else ()
+    edits = _edits_before(before) if "text" in reads else ()
     return BoundStep(
-        position, step, params, rules, inputs, edits, _fingerprint(step, params, inputs, before)
+        position,
+        step,
+        params,
+        rules,
+        inputs,
+        edits,
+        _fingerprint(step, params, {read: inputs[read] for read in reads}, before),
     )
 
 
@@ -358,8 +365,8 @@ def _fingerprint(
     step: Step, params: Params, inputs: dict[str, int], before: list[BoundStep]
 ) -> str:
     """Hash of name, parameters, what it reads, and the keep rules that gate it (design, sec. 1)."""
-    reads = {name: before[inputs[name]].fingerprint for name in step.reads}
-    if "text" in step.reads:
+    reads = {name: before[position].fingerprint for name, position in inputs.items()}
+    if "text" in inputs:
         reads["text"] += "".join(before[i].fingerprint for i in _edits_before(before))
     gates = [
         [[before[b.inputs[c]].fingerprint, c.rpartition(".")[2]], r.condition]

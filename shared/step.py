@@ -101,6 +101,8 @@ class Step:
     join: JoinFunction | None = None
     #: For a sink: the folder of the store ("datasets") that the last phase's manifest describes.
     sink: str | None = None
+    #: Columns that the phases read as well, by the parameters; the join does not get them.
+    also_reads: Callable[[Any], tuple[str, ...]] = lambda _params: ()
 
     @property
     def service(self) -> str:
@@ -186,6 +188,7 @@ def group_step(
     columns: tuple[Column, ...] = (),
     join: JoinFunction | None = None,
     sink: str | None = None,
+    also_reads: Callable[[Any], tuple[str, ...]] = lambda _params: (),
 ) -> None:
     """Register a step over all shards of a batch.
 
@@ -195,7 +198,19 @@ def group_step(
     """
     if (join is None) != (not columns):
         raise ValueError(f"{name}: `join` and `columns` go together")
-    register(Step(name, reads, columns, params, doc, phases=phases, join=join, sink=sink))
+    register(
+        Step(
+            name,
+            reads,
+            columns,
+            params,
+            doc,
+            phases=phases,
+            join=join,
+            sink=sink,
+            also_reads=also_reads,
+        )
+    )
 
 
 @cache

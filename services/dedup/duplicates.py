@@ -1,9 +1,10 @@
 """Parameters of the three duplicate steps."""
 
-from typing import Any, Literal, Self
+from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
+from services.dedup.verification import Verification
 from services.dedup.within import Within
 from shared.step import Params
 
@@ -49,9 +50,9 @@ class DuplicateParams(Params):
 
 
 class NearDuplicateParams(DuplicateParams):
-    """With `verify`, only pairs that are as similar as it asks for are linked."""
+    """With `verify`, only pairs that are as similar as it asks for are linked (specs 15.9)."""
 
-    verify: Any = None
+    verify: Verification | None = None
 
     @model_validator(mode="after")
     def _check_verify(self) -> Self:

@@ -27,8 +27,14 @@ def run_group() -> Callable[..., pa.Table]:
     """
 
     def run(
-        name: str, shards: list[pa.Table], params: dict[str, Any], *, reverse: bool = False
+        name: str,
+        shards: list[pa.Table],
+        params: dict[str, Any],
+        *,
+        reverse: bool = False,
+        memory: int = 2**26,
     ) -> pa.Table:
-        return pa.concat_tables(run_group_step(name, TableScope(shards), params, reverse=reverse))
+        scope = TableScope(shards, memory=memory)
+        return pa.concat_tables(run_group_step(name, scope, params, reverse=reverse))
 
     return run

@@ -10,16 +10,20 @@ import pytest
 from datasketch import MinHash, MinHashLSH
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from services.dedup.kernels.compiled import texts_of
 from services.dedup.kernels.normalise import normalise_all
-from services.dedup.keys import Keys, band_keys, binary_keys, equal_keys, places_of, split_places
 from services.dedup.normalization import table_of
+from services.dedup.within import part_of
 from shared.compute import compute
-from shared.errors import PermanentError
 from shared.step import load_registry
+from shared.testing_scope import TableScope, run_group_step
 
 EXACT = "dedup.exact_duplicates_v1"
+NEAR = "dedup.near_duplicates_v1"
+URL = "dedup.url_duplicates_v1"
+NAMES = ["keeper", "cluster", "cluster_size", "matched", "similarity"]
 
 
 def shard_of(keys: list[int | None], first: int = 0, lengths: list[int | None] | None = None):
@@ -38,15 +42,16 @@ def shard_of(keys: list[int | None], first: int = 0, lengths: list[int | None] |
 
 def test_first_of_each_cluster_stays(run_group):
     shards = [shard_of([1, 2, None, 1]), shard_of([], 4), shard_of([3, 2, None, 2], 4)]
-    assert run_group(EXACT, shards, {}).drop(["error"]).to_pylist() == [
-        {"keeper": True, "cluster": "d0", "cluster_size": 2},
-        {"keeper": True, "cluster": "d1", "cluster_size": 3},
-        {"keeper": True, "cluster": None, "cluster_size": 1},
-        {"keeper": False, "cluster": "d0", "cluster_size": 2},
-        {"keeper": True, "cluster": None, "cluster_size": 1},
-        {"keeper": False, "cluster": "d1", "cluster_size": 3},
-        {"keeper": True, "cluster": None, "cluster_size": 1},
-        {"keeper": False, "cluster": "d1", "cluster_size": 3},
+    joined = run_group(EXACT, shards, {}).select(NAMES)
+    assert [tuple(row.values()) for row in joined.to_pylist()] == [
+        (True, "d0", 2, None, None),
+        (True, "d1", 3, None, None),
+        (True, None, 1, None, None),
+        (False, "d0", 2, "d0", 1.0),
+        (True, None, 1, None, None),
+        (False, "d1", 3, "d1", 1.0),
+        (True, None, 1, None, None),
+        (False, "d1", 3, "d5", 1.0),  # the first of its own run
     ]
 
 
@@ -71,27 +76,11 @@ def test_random_keeper_follows_the_seed_alone(run_group):
     assert all(3 < n < 37 for n in drawn.values())
 
 
-@pytest.mark.parametrize("shards", [[], [shard_of([])], [shard_of([None, None]), shard_of([1], 2)]])
+@pytest.mark.parametrize("shards", [[shard_of([])], [shard_of([None, None]), shard_of([1], 2)]])
 def test_nothing_to_match(run_group, shards):
-    if not shards:
-        step = load_registry()[EXACT]
-        assert step.join(shard_of([]), empty_keyed(), step.params()).num_rows == 0
-        return
     joined = run_group(EXACT, shards, {})
     assert joined.column("keeper").to_pylist() == [True] * joined.num_rows
     assert joined.column("cluster").null_count == joined.num_rows
-
-
-def empty_keyed() -> pa.Table:
-    return pa.schema(
-        [
-            ("shard", pa.int32()),
-            ("row", pa.int64()),
-            ("keeper", pa.bool_()),
-            ("cluster", pa.string()),
-            ("cluster_size", pa.int32()),
-        ]
-    ).empty_table()
 
 
 batches = st.lists(
@@ -122,66 +111,106 @@ def test_clusters_are_the_groups_of_equal_keys(run_group, batch, partitions, kee
         assert row["cluster"] is None or row["cluster"] in group
     assert joined.column("keeper").to_pylist().count(True) == len(groups)
     assert joined.equals(run_group(EXACT, shards, params, reverse=True))
+    small = run_group(EXACT, shards, params, memory=300)  # several runs a shard
+    assert joined.select(NAMES[:3]).equals(small.select(NAMES[:3]))
     assert joined.equals(run_group(EXACT, shards, {**params, "partitions": 1}))
-
-
-def test_one_edge_a_further_member():
-    """A key of 1,000 documents gives 999 edges; two keys that agree give each edge once."""
-    places = np.arange(1000)
-    word = np.zeros(1000, np.uint64)
-    centres, members = equal_keys(Keys(places, (word,)))
-    assert centres.tolist() == [0] * 999
-    assert members.tolist() == list(range(1, 1000))
-    twice = Keys(np.tile(places, 2), (np.repeat(np.array([1, 2], np.uint64), 1000),))
-    again, _ = equal_keys(twice)
-    assert len(again) == 999
-
-
-def test_all_words_of_a_key_count():
-    band = np.array([0, 1, 1], np.uint64)
-    digest = np.array([5, 5, 5], np.uint64)
-    centres, members = equal_keys(Keys(np.array([7, 8, 9]), (band, digest)))
-    assert (centres.tolist(), members.tolist()) == ([8], [9])
-
-
-def test_readers_of_keys():
-    column = pa.chunked_array([[None], [bytes(16), b"\x01" + bytes(15)]], pa.binary(16))
-    index, words = binary_keys(column)
-    assert index.tolist() == [1, 2]
-    assert [w.tolist() for w in words] == [[0, 1], [0, 0]]
-    lists = pa.chunked_array([[None, [5, 6]], [[7, 5]]], pa.list_(pa.uint64())).slice(1)
-    index, words = band_keys(lists)
-    assert index.tolist() == [0, 0, 1, 1]
-    assert [w.tolist() for w in words] == [[0, 1, 0, 1], [5, 6, 7, 5]]
-
-
-@given(st.integers(0, 2**31 - 1), st.integers(0, 2**32 - 1))
-def test_places_hold_shard_and_row(shard, row):
-    shards, rows = split_places(places_of(shard, np.array([row])))
-    assert (shards.to_pylist(), rows.to_pylist()) == ([shard], [row])
 
 
 def test_links_are_transitive(run_group):
     """a and c share no band, b one with each: one cluster."""
     bands = [[1, 2], [1, 3], [4, 3], [2, 1]]
     shard = shard_of([0, 0, 0, 0]).append_column("bands", pa.array(bands, pa.list_(pa.uint64())))
-    joined = run_group("dedup.near_duplicates_v1", [shard], {})
+    joined = run_group(NEAR, [shard], {})
     assert joined.column("cluster").to_pylist() == ["d0", "d0", "d0", None]
 
 
-def test_a_vanished_document_is_an_error():
-    step = load_registry()[EXACT]
+def test_best_stays(run_group):
+    scores = pa.array([0.5, None, 2.0, 2.0])
+    shard = shard_of([1, 1, 1, 1]).append_column("fineweb_edu_v1.score", scores)
+    params = {"keeper": "best", "score": "fineweb_edu_v1.score"}
+    assert set(run_group(EXACT, [shard], params)["cluster"].to_pylist()) == {"d2"}
 
-    class Changed:
-        def tables(self, _phase):
-            one = {"shard": [0], "row": [0], "member_shard": [0], "member_row": [9]}
-            yield pa.table(one)
 
-        def rows(self, columns):
-            yield 0, shard_of([1, 1]).select(["row", *columns])
+@pytest.mark.parametrize(
+    ("name", "params"),
+    [
+        (EXACT, {"keeper": "best"}),
+        (EXACT, {"score": "x_v1.score"}),
+        (EXACT, {"keeper": "random", "index": "web"}),
+        (EXACT, {"index": "../web"}),
+        (EXACT, {"partitions": 0}),
+        (EXACT, {"verify": {}}),
+        (NEAR, {"index": "web", "verify": {"jaccard": 0.8}}),
+        (URL, {"across_parts": 1}),
+        (URL, {"across_parts": 100, "keeper": "longest"}),
+        (URL, {"across_parts": 100, "index": "web"}),
+        (URL, {"across_parts": 100, "within": "crawl"}),
+    ],
+)
+def test_what_contradicts_itself_is_refused(name, params):
+    with pytest.raises(ValidationError):
+        load_registry()[name].params.model_validate(params)
 
-    with pytest.raises(PermanentError, match="2 documents were matched, 1 are still kept"):
-        step.phases[1].run(Changed(), 0, step.params())
+
+@pytest.mark.parametrize(("within", "kept"), [("all", 1), ("crawl", 2)])
+def test_copies_count_within_a_crawl(within, kept):
+    names = ["CC-MAIN-2024-10-1.warc", "CC-MAIN-2024-10-2.warc", "CC-MAIN-2024-18-1.warc"]
+    scope = TableScope([shard_of([1], i) for i in range(3)], names=names)
+    joined = pa.concat_tables(run_group_step(EXACT, scope, {"within": within}))
+    assert sum(joined["keeper"].to_pylist()) == kept
+
+
+def url_shard(keys: list[int | None], first: int) -> pa.Table:
+    shard = shard_of(keys, first).rename_columns({"text_hash": "url_key"})
+    return shard.rename_columns({"characters": "payload_bytes"})
+
+
+@settings(deadline=None)  # the first call compiles
+@given(batches, st.integers(2, 4), st.sampled_from([1280, 2**26]), st.integers(1, 3))
+def test_urls_across_parts(batch, parts, memory, partitions):
+    """Against the rule as it is told: part by part, with the list of kept URLs."""
+    starts = np.cumsum([0, *map(len, batch)])
+    shards = [url_shard(keys, start) for keys, start in zip(batch, starts, strict=False)]
+    names = [f"{i}.warc.gz" for i in range(len(batch))]
+    kept: set[str] = set()
+    known: set[int] = set()
+    for part in range(parts):
+        new = set()
+        for shard, keys in enumerate(batch):
+            if part_of(names[shard], parts) == part:
+                for i, key in enumerate(keys):
+                    if key is None or key not in known:
+                        kept.add(f"d{starts[shard] + i}")
+                        new |= {key} - {None}
+        known |= new
+    scope = TableScope(shards, names=names, memory=memory)
+    params = {"across_parts": parts, "partitions": partitions}
+    joined = pa.concat_tables(run_group_step(URL, scope, params)).to_pylist()
+    assert {f"d{i}" for i, row in enumerate(joined) if row["keeper"]} == kept
+    keys = [key for its in batch for key in its]
+    for row, key in zip(joined, keys, strict=True):
+        if not row["keeper"]:
+            assert row["cluster"] == row["matched"]
+            assert row["cluster"] in kept
+            assert keys[int(row["cluster"][1:])] == key
+
+
+def test_one_page_a_url(run_group):
+    shards = [url_shard([1, 2, 1], 0), url_shard([None, 1, 3], 3)]
+    joined = run_group(URL, shards, {})
+    assert joined["keeper"].to_pylist() == [True, True, False, True, False, True]
+
+
+def test_phases_of_verification_come_with_it():
+    step = load_registry()[NEAR]
+    for verify, tasks, joined in ((None, 0, "cluster"), ({"partitions": 3}, 3, "settle")):
+        params = step.params.model_validate({"verify": verify, "partitions": 5})
+        counts = {phase.name: phase.partitions(params, 40) for phase in step.phases}
+        assert counts["verify"] == tasks
+        assert (counts["sort"], counts["merge"], counts["match"]) == (40, 2, 5)
+        assert (counts["gather"] == 0, counts["settle"] == 0) == (verify is None,) * 2
+        assert [p.name for p in step.phases if p.joined(params)] == [joined]
+        assert ("text" in step.also_reads(params)) == (verify is not None)
 
 
 def near_duplicates(run_group, documents: list[dict[str, Any]]) -> dict[str, str | None]:
@@ -202,7 +231,7 @@ def near_duplicates(run_group, documents: list[dict[str, Any]]) -> dict[str, str
                 }
             )
         )
-    joined = run_group("dedup.near_duplicates_v1", shards, {"partitions": 3})
+    joined = run_group(NEAR, shards, {"partitions": 3})
     ids = [d["id"] for d in documents]
     return dict(zip(ids, joined.column("cluster").to_pylist(), strict=True))
 
