@@ -37,6 +37,7 @@ HAND_MADE = (
     "windows\r\nline\rends\x0bof\x0call\u2028kinds\u2029here",
     "don't can't we'll I'm you've o'clock 'tis rock-n-roll state-of-the-art",
     "user@example.org http://example.org/a?b=c 3.14 1,000 10% :-) ... --- (parens)",
+    "Mail jo@example.co.uk, jo.do+x@a-b.org. or @no, a@b; 8.8.8.8, 10.0.0.1, 1.2.3.4.5, 01.2.3.4.",
     "w" * 1001 + " is a long word in this line.\nA short line follows here.",
     "The cost: \u20ac5\u20136 (approx.), \u00bd cup; 5'10\" tall \u2014 see \u00a77.",
     "\u4e00\u4e8c\u4e09\u3002\u56db\u4e94\u516d\uff01\n\u4e03\u516b\u4e5d\uff1f",

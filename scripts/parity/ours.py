@@ -13,6 +13,7 @@ from scripts.parity.sides import (
     DROPPED,
     FINEWEB,
     LANGUAGE,
+    PII,
     QUALITY,
     REPETITION,
     URL,
@@ -61,6 +62,7 @@ C4_PARAMETERS = {
     "bad_words": (None, None),
 }
 PARAGRAPHS = StepSpec(step="quality.c4_paragraphs_v1", keep={"paragraphs": "long_lines >= 3"})
+ADDRESSES = StepSpec(step="quality.pii_v1")
 Kept = list[bool]
 
 
@@ -121,6 +123,7 @@ def judge(inputs: Inputs, lists: dict[str, dict[str, Any]]) -> Side:
             judge_paragraphs(side, preset, texts)
         elif preset.name in PLAIN:
             judge_rules(side, PLAIN[preset.name], preset, texts)
+    judge_addresses(side, Preset(ADDRESSES), texts)
     judge_segments(side, texts)
     return side
 
@@ -192,6 +195,15 @@ def judge_paragraphs(side: Side, preset: Preset, texts: list[str]) -> None:
     """mC4's rule, which leaves the text as it is."""
     for keep in preset.keeps(preset.measure(texts)):
         side.column(C4, "paragraphs").add(keep)
+
+
+def judge_addresses(side: Side, preset: Preset, texts: list[str]) -> None:
+    """Each kind of address by itself, then both: the text with the replacements decides."""
+    for rule, params in (("emails", {"ips": ()}), ("ips", {"emails": ()}), (WHOLE, {})):
+        edits = preset.measure(texts, **params)["edits"]
+        column = pa.chunked_array([texts], pa.large_string())
+        for text in apply_edits(column, edits).to_pylist():
+            side.column(PII, rule).add(digest([text]))
 
 
 def judge_segments(side: Side, texts: list[str]) -> None:

@@ -16,16 +16,18 @@ Decision: TypeAlias = bool | str | None
 Value: TypeAlias = float | str | None
 DROPPED = "dropped"
 
-URL, LANGUAGE, REPETITION, QUALITY, C4, FINEWEB = (
+URL, LANGUAGE, REPETITION, QUALITY, C4, FINEWEB, PII = (
     "URL filter",
     "language",
     "Gopher repetition",
     "Gopher quality",
     "C4",
     "FineWeb",
+    "PII",
 )
 #: The least share of documents with the same decision, rule by rule.
-FLOORS = {URL: 1.0, LANGUAGE: 1.0, REPETITION: 0.995, QUALITY: 0.995, C4: 0.995, FINEWEB: 1.0}
+FLOORS = dict.fromkeys((URL, LANGUAGE, FINEWEB, PII), 1.0)
+FLOORS |= dict.fromkeys((REPETITION, QUALITY, C4), 0.995)
 #: A group's last rule: the block as a whole.
 WHOLE = "whole"
 #: Every rule by group, in datatrove's order. Ours has the same names in its recipe's keep rules.
@@ -77,6 +79,7 @@ RULES: dict[str, tuple[str, ...]] = {
         WHOLE,
     ),
     FINEWEB: ("line_punct", "short_lines", "dup_lines", "newlines", WHOLE),
+    PII: ("emails", "ips", WHOLE),
 }
 #: The options of datatrove's URLFilter that take the lists.
 URL_OPTIONS = {

@@ -30,6 +30,7 @@ from datatrove.pipeline.filters import (
     c4_filters,
 )
 from datatrove.pipeline.filters.base_filter import get_filter_result
+from datatrove.pipeline.formatters import PIIFormatter
 from datatrove.utils.lid import FT176LID
 from datatrove.utils.text import split_into_sentences, split_into_words
 from loguru import logger
@@ -40,6 +41,7 @@ from scripts.parity.sides import (
     DROPPED,
     FINEWEB,
     LANGUAGE,
+    PII,
     QUALITY,
     REPETITION,
     URL,
@@ -291,6 +293,18 @@ def counted(block: Any, counter: str | None) -> float:
     return float(block.stats.stats[counter].total) if counter else 0.0
 
 
+def judge_addresses(inputs: Inputs, side: Side) -> None:
+    """The formatter, whose replacements begin anew with each text, as ours do."""
+    kinds = {"emails": {"remove_ips": False}, "ips": {"remove_emails": False}, WHOLE: {}}
+    for rule, options in kinds.items():
+        block = PIIFormatter(**options)
+        for document in inputs.texts:
+            block.emails_replacer._replace_i = block.ip_replacer._replace_i = 0  # noqa: SLF001
+            text = block.format(document.content)
+            changed = text != document.content
+            side.column(PII, rule).add(digest([text]), changed=changed)
+
+
 def blank_lines(text: str) -> int:
     """Lines of white space."""
     return sum(not line.strip() for line in text.splitlines())
@@ -330,6 +344,7 @@ def main() -> None:
         words += segments(split_into_words, iter((document.content,)))
     side.evidence["words"] = words
     judge_c4(inputs, side)
+    judge_addresses(inputs, side)
     every = (document.content for document in inputs.texts)
     side.evidence["sentences"] = list(segments(split_into_sentences, every))
     side.save(Path(sys.argv[2]))
