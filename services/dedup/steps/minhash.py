@@ -5,27 +5,40 @@ from typing import Literal
 import pyarrow as pa
 from pydantic import Field
 
-from services.dedup.normalization import Normalization
+from services.dedup.shingles import ShingleParams
 from shared.schema import Column
-from shared.step import Params, row_step
+from shared.step import row_step
 
 
-class MinhashParams(Params):
-    """Defaults are FineWeb's: 14 bands of 8, five words, seed 1 (specs 10.1, presets in 15.9).
+class MinhashParams(ShingleParams):
+    """Defaults are FineWeb's: 14 bands of 8, five words, seed 1 (specs 10.1).
 
     Two documents of Jaccard similarity s share a band with probability 1 - (1 - s^rows)^bands.
-    For text without spaces between words take `unit: characters`, or `words`, where each ideograph
-    is a word of its own (as are kana and Thai, Lao, Khmer and Myanmar letters).
+    What others published (specs 15.9):
+
+        pipeline        unit          ngram  normalization  bands x rows
+        refinedweb      tokens        5      refinedweb     450 x 20
+        lee             words         5      none           450 x 20
+        fineweb         words         5      simplify       14 x 8
+        redpajama .7    words         13     redpajama      14 x 9
+        redpajama .8    words         13     redpajama      9 x 13
+        redpajama .9    words         13     redpajama      5 x 25
+        redpajama 1.0   words         13     redpajama      1 x 128
+        map_neo         characters    13     map_neo        9 x 13
+        dclm            words         5      none           93 x 15
+        owt2, pile      words         5      none           3 x 3
+
+    For text without spaces between words take `unit: characters`, `jieba`, or `words`, where each
+    ideograph is a word of its own (as are kana and Thai, Lao, Khmer and Myanmar letters).
     """
 
     bands: int = Field(default=14, ge=1, le=4096)
     rows: int = Field(default=8, ge=1, le=4096)
-    ngram: int = Field(default=5, ge=1, le=1000)
     seed: int = Field(default=1, ge=0, lt=2**32)
-    normalization: Normalization = "simplify"
-    unit: Literal["words", "characters"] = "words"
     #: Whose values the functions give; see `services.dedup.kernels.minhash`.
-    scheme: Literal["datasketch", "datasketch64", "datasketch_legacy", "datatrove"] = "datasketch"
+    scheme: Literal["datasketch", "datasketch64", "datasketch_legacy", "datatrove", "fast"] = (
+        "datasketch"
+    )
 
 
 @row_step(
@@ -41,7 +54,7 @@ class MinhashParams(Params):
     params=MinhashParams,
 )
 def minhash(rows: pa.Table, params: MinhashParams) -> pa.Table:
-    """MinHash over word or character n-grams, one 64-bit digest a band.
+    """MinHash over n-grams of words, characters or tokens, one 64-bit digest a band.
 
     Documents shorter than a shingle have none, are never matched, and so are always kept
     (specs 10.1).
@@ -49,11 +62,10 @@ def minhash(rows: pa.Table, params: MinhashParams) -> pa.Table:
     import numpy as np
 
     from services.dedup.kernels.minhash import band_digests, functions
+    from services.dedup.shingles import documents
 
-    chosen = functions(
-        params.scheme, params.unit, params.ngram, params.bands * params.rows, params.seed
-    )
-    digests, found = band_digests(rows.column("text"), chosen, params.bands, params.normalization)
+    chosen = functions(params.scheme, params.bands * params.rows, params.seed)
+    digests, found = band_digests(documents(rows.column("text"), params), chosen, params.bands)
     ends = np.concatenate(([0], np.cumsum(found))) * params.bands
     # A null offset makes a null list, which takes no values.
     offsets = pa.array(ends.astype(np.int32), mask=np.append(~found, False))

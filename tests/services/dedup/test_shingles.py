@@ -66,3 +66,23 @@ def test_normalised_and_split_at_ideographs():
     one, other = sets_of(["Hello, World 42!", "hello world 7"], ngram=2)
     assert one == other
     assert [len(s) for s in sets_of(["道可道,非常道", None, "道"], ngram=2)] == [5, 0, 0]
+
+
+def test_tokens_and_jieba():
+    one, other, part = sets_of(
+        ["The quick, brown fox jumps!", "the quick brown fox jumps", "quick brown fox jumps"],
+        unit="tokens", ngram=2, normalization="refinedweb",
+    )  # fmt: skip
+    assert one == other
+    assert len(one) == 4
+    assert len(set(part) & set(one)) == 2  # "quick" at the start is another token than " quick"
+    pages = sets_of(["北京 清华大学", "北京清华大学", "a b", None], unit="jieba", ngram=2)
+    assert pages[0] == pages[1]
+    assert [len(s) for s in pages] == [1, 1, 1, 0]
+
+
+@pytest.mark.parametrize("unit", ["tokens", "jieba"])
+def test_hostile_texts_in_other_units(unit):
+    sets = sets_of(list(PAGES), unit=unit, ngram=3)
+    assert all(s == sorted(set(s)) for s in sets)
+    assert sum(map(bool, sets)) > 5

@@ -9,11 +9,24 @@ from datasketch import MinHash
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.dedup.kernels.minhash import band_digests, functions, signature
+from services.dedup.kernels import minhash
+from services.dedup.kernels.documents import Documents
+from services.dedup.kernels.minhash import Functions, band_digests, functions
 from services.dedup.normalization import NORMALIZATIONS
+from services.dedup.shingles import ShingleParams, documents, shingle_hashes
 
 SCHEMES = {"datasketch": "affine32", "datasketch64": "affine64", "datasketch_legacy": "legacy"}
 TEXT = "the quick brown fox jumps over the lazy dog while the quick brown cat sleeps all day long"
+
+
+def cut(pages: list[str | None], unit: str, n: int, normalization: str = "none") -> Documents:
+    column = pa.chunked_array([pa.array(pages, pa.large_string())])
+    params = ShingleParams(unit=unit, ngram=n, normalization=normalization)
+    return documents(column, params)
+
+
+def signature(text: str, f: Functions, unit: str, n: int, normalization: str = "none"):
+    return minhash.signature(cut([text], unit, n, normalization), f)
 
 
 def shingles_of(text: str, n: int) -> list[bytes]:
@@ -27,7 +40,7 @@ def shingles_of(text: str, n: int) -> list[bytes]:
 def test_equals_datasketch(scheme, count, seed):
     reference = MinHash(count, seed, scheme=SCHEMES[scheme])
     reference.update_batch(shingles_of(TEXT, 5))
-    got = signature(TEXT, functions(scheme, "words", 5, count, seed), "none")
+    got = signature(TEXT, functions(scheme, count, seed), "words", 5)
     assert got.tolist() == reference.hashvalues.tolist()
 
 
@@ -36,7 +49,7 @@ def test_equals_datasketch(scheme, count, seed):
 @given(text=st.text(max_size=80), n=st.integers(1, 4))
 def test_equals_datasketch_on_any_text(scheme, text, n):
     text = "".join(c for c in text if c.isascii())
-    got = signature(text, functions(scheme, "words", n, 16, 7), "none")
+    got = signature(text, functions(scheme, 16, 7), "words", n)
     shingles = shingles_of(text, n)
     if not shingles:
         assert got is None
@@ -55,60 +68,69 @@ def test_equals_datatroves_formula():
     digests = [hashlib.sha1(s).digest()[:8] for s in shingles_of(TEXT, 5)]
     hashes = np.frombuffer(b"".join(digests), "<u8").reshape(-1, 1)
     expected = ((hashes * a + b) % prime).min(axis=0)
-    got = signature(TEXT, functions("datatrove", "words", 5, 112, 1), "simplify")
+    got = signature(TEXT, functions("datatrove", 112, 1), "words", 5, "simplify")
     assert got.tolist() == expected.tolist()
 
 
 def test_characters_and_ideographs():
     """Character shingles count code points; as words, ideographs need no spaces."""
     chinese = "道可道非常道名可名非常名"
-    by_characters = functions("datasketch", "characters", 3, 32, 1)
+    f = functions("datasketch", 32, 1)
     reference = MinHash(32, 1)
     reference.update_batch([chinese[i : i + 3].encode() for i in range(len(chinese) - 2)])
-    assert signature(chinese, by_characters, "none").tolist() == reference.hashvalues.tolist()
-    by_words = functions("datasketch", "words", 3, 32, 1)
+    assert signature(chinese, f, "characters", 3).tolist() == reference.hashvalues.tolist()
     spaced = MinHash(32, 1)
     spaced.update_batch(shingles_of(" ".join(chinese), 3))
-    assert signature(chinese, by_words, "none").tolist() == spaced.hashvalues.tolist()
+    assert signature(chinese, f, "words", 3).tolist() == spaced.hashvalues.tolist()
 
 
 @pytest.mark.parametrize("unit", ["words", "characters"])
 def test_shorter_than_a_shingle_has_none(unit):
     four, five = ("a b c d", "a b c d e") if unit == "words" else ("abcd", "abcde")
-    f = functions("datasketch", unit, 5, 8, 1)
-    assert signature(four, f, "simplify") is None
-    assert signature(five, f, "simplify") is not None
-    assert signature("", f, "simplify") is None
+    f = functions("datasketch", 8, 1)
+    assert signature(four, f, unit, 5, "simplify") is None
+    assert signature(five, f, unit, 5, "simplify") is not None
+    assert signature("", f, unit, 5, "simplify") is None
 
 
 @pytest.mark.parametrize("normalization", NORMALIZATIONS)
 def test_digests_are_equal_exactly_where_the_rows_are(normalization):
-    f = functions("datasketch", "words", 2, 12, 1)
+    f = functions("datasketch", 12, 1)
     pages = ["a b c d e f g", "a b c d e f h", "A  b c d e f g", None, "x"]
-    digests, found = band_digests(pa.chunked_array([pages]), f, 4, normalization)
+    digests, found = band_digests(cut(pages, "words", 2, normalization), f, 4)
     assert found.tolist() == [True, True, True, False, False]
-    rows = [signature(p, f, normalization).reshape(4, 3) for p in pages[:3]]
+    rows = [signature(p, f, "words", 2, normalization).reshape(4, 3) for p in pages[:3]]
     for i in range(3):
         for j in range(3):
             same = (rows[i] == rows[j]).all(axis=1)
             assert (digests[i] == digests[j]).tolist() == same.tolist()
 
 
-@pytest.mark.parametrize("similarity", [0.5, 0.7, 0.8, 0.9])
-@pytest.mark.parametrize("scheme", ["datasketch", "datatrove"])
-def test_s_curve(similarity, scheme):
-    """Pairs of planted Jaccard similarity share a band as often as 1 - (1 - s^8)^14 says."""
-    pairs, union = 400, 200
-    draw = np.random.default_rng(3)
-    shared = round(similarity * union)
-    pages = []
-    for _ in range(pairs):
-        words = [f"{w:x}" for w in draw.integers(2**60, size=union)]
-        both, rest = words[:shared], words[shared:]
-        half = len(rest) // 2
-        pages += [" ".join(both + rest[:half]), " ".join(both + rest[half:])]
-    f = functions(scheme, "words", 1, 112, 1)
-    digests, _ = band_digests(pa.chunked_array([pages]), f, 14, "none")
-    met = (digests[0::2] == digests[1::2]).any(axis=1).mean()
-    expected = 1 - (1 - similarity**8) ** 14
-    assert abs(met - expected) < 4 * np.sqrt(expected * (1 - expected) / pairs)
+def test_tokens_are_hashed_as_the_bytes_of_their_ids():
+    """RefinedWeb's shingles, by hand: GPT-2's ids, four bytes each, five in a row."""
+    text = "hello world hello world hello world"
+    ids = np.array([31373, 995, 23748, 995, 23748, 995], "<u4")  # "hello", " world", " hello"
+    reference = MinHash(24, 3)
+    reference.update_batch([ids[i : i + 5].tobytes() for i in range(2)])
+    f = functions("datasketch", 24, 3)
+    got = signature("Hello, WORLD! " * 3, f, "tokens", 5, "refinedweb")
+    assert got.tolist() == reference.hashvalues.tolist()
+    assert signature(text, f, "tokens", 5).tolist() == got.tolist()
+    assert signature("hello world hello world", f, "tokens", 5) is None
+
+
+def test_jieba_cuts_chinese_into_words():
+    text = "我来到北京清华大学，他来到了网易杭研大厦。"
+    words = "我 来到 北京 清华大学 他 来到 了 网易 杭研 大厦"  # jieba's own example
+    reference = MinHash(24, 3)
+    reference.update_batch(shingles_of(words, 3))
+    got = signature(text, functions("datasketch", 24, 3), "jieba", 3, "refinedweb")
+    assert got.tolist() == reference.hashvalues.tolist()
+
+
+def test_fast_takes_the_shingle_hashes_of_verification():
+    hashes, _ = shingle_hashes(pa.chunked_array([[TEXT]]), ShingleParams(normalization="none"))
+    reference = MinHash(64, 5, hashfunc=lambda h: h)
+    reference.update_batch([int(h) & 0xFFFFFFFF for h in hashes])
+    got = signature(TEXT, functions("fast", 64, 5), "words", 5)
+    assert got.tolist() == reference.hashvalues.tolist()

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from services.dedup.kernels.minhash import functions, signature
+from services.dedup.shingles import ShingleParams, documents
 from shared.compute import compute
 from shared.step import load_registry
 
@@ -101,9 +102,14 @@ def test_bands_have_the_declared_shape():
 def test_bands_follow_the_signature():
     """Equal rows of the signature, equal digest; so the step stores what `signature` explains."""
     page, other = "a b c d e f g h i j", "a b c d e f g h i k"
-    f = functions("datasketch", "words", 2, 40, 9)
-    mine, its = (signature(t, f, "none").reshape(20, 2) for t in (page, other))
-    params = {"ngram": 2, "bands": 20, "rows": 2, "seed": 9, "normalization": "none"}
+    f = functions("datasketch", 40, 9)
+    shingles = {"ngram": 2, "normalization": "none"}
+    cut = [
+        documents(pa.chunked_array([[t]]), ShingleParams.model_validate(shingles))
+        for t in (page, other)
+    ]
+    mine, its = (signature(d, f).reshape(20, 2) for d in cut)
+    params = {**shingles, "bands": 20, "rows": 2, "seed": 9}
     bands, others = run("dedup.minhash_v1", [page, other], **params).column("bands").to_pylist()
     same = [x == y for x, y in zip(bands, others, strict=True)]
     assert same == (mine == its).all(axis=1).tolist()
@@ -146,7 +152,15 @@ def test_hostile_texts_give_rows_without_errors(name):
 
 @pytest.mark.parametrize(
     "params",
-    [{"bands": 0}, {"rows": -1}, {"ngram": 0}, {"seed": 2**32}, {"unit": "tokens"}, {"x": 1}],
+    [
+        {"bands": 0},
+        {"rows": -1},
+        {"ngram": 0},
+        {"seed": 2**32},
+        {"unit": "lines"},
+        {"tokenizer": "package:no.txt"},
+        {"x": 1},
+    ],
 )
 def test_bad_parameters_are_refused(params):
     with pytest.raises(ValidationError):
