@@ -7,20 +7,25 @@ was emptied or a worker that died, is simply planned again at the next look.
 from collections.abc import Iterator, Mapping, Set
 
 from shared.ref import TaskRef
-from shared.stages import Pipeline
+from shared.stages import Pipeline, Stage
 
 
-def runnable(pipeline: Pipeline, committed: Mapping[int, Set[str]]) -> Iterator[TaskRef]:
+def runnable(
+    pipeline: Pipeline, committed: Mapping[int, Set[str]], blocked: Set[int] = frozenset()
+) -> Iterator[TaskRef]:
     """The tasks whose inputs are committed and that are not committed themselves.
 
     `committed` maps a stage's index to the units that have a receipt. A stage of rows after a
     stage of rows waits for its own shard only; everything else waits for the whole stage before.
-    Later stages come first, so that documents leave the line before new ones enter it.
+    Stages in `blocked` wait for other batches (`shared.indexes`). Later stages come first, so that
+    documents leave the line before new ones enter it.
     """
     for stage in reversed(pipeline.stages):
+        if stage.index in blocked:
+            continue
         units = pipeline.units(stage)
         done = committed.get(stage.index, frozenset())
-        previous = pipeline.stages[stage.index - 1] if stage.index else None
+        previous = stage_before(pipeline, stage)
         if previous is None:
             ready: Set[str] = set(units)
         elif previous.phase is None and stage.phase is None:
@@ -31,6 +36,11 @@ def runnable(pipeline: Pipeline, committed: Mapping[int, Set[str]]) -> Iterator[
         for unit in units:
             if unit in ready and unit not in done:
                 yield TaskRef(batch=pipeline.batch.id, stage=stage.index, unit=unit)
+
+
+def stage_before(pipeline: Pipeline, stage: Stage) -> Stage | None:
+    """The stage that this one waits for: the last before it that has tasks."""
+    return next((s for s in reversed(pipeline.stages[: stage.index]) if pipeline.units(s)), None)
 
 
 def finished(pipeline: Pipeline, committed: Mapping[int, Set[str]]) -> bool:

@@ -67,6 +67,9 @@ class Settings(BaseSettings):
     dedup_memory: int = Field(default=512 * 2**20, ge=16 * 2**20)
     """Bytes that the arrays of one deduplication task may take; what is more lies on disk."""
 
+    index_fanout: int = Field(default=8, ge=2)
+    """So many runs of an index in a row, and of one size, are merged into one."""
+
     task_tries: int = Field(default=5, ge=1)
     """How often a task may fail for a transient reason before it is marked as failed."""
 

@@ -54,6 +54,19 @@ class Shard:
         return f"{self.source.id}.{self.start}-{self.end}"
 
 
+class Membership(BaseModel):
+    """A batch's place in an index (`shared.indexes`)."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    #: Number of the log's entry with which it joined: what came before is what it sees.
+    ordinal: int = Field(ge=0)
+    #: What its shards are numbered from: shards of all batches that joined earlier.
+    base: int = Field(ge=0)
+    #: Digest of the batches that it sees.
+    members: str
+
+
 class Batch(BaseModel):
     """`batches/<id>/batch.json`: what was submitted, immutable."""
 
@@ -66,6 +79,8 @@ class Batch(BaseModel):
     submitter: str = ""
     created: datetime
     labels: dict[str, Any] = Field(default_factory=dict)
+    #: By index and step (`news/near_duplicates_v1`).
+    indexes: dict[str, Membership] = Field(default_factory=dict)
 
     @cached_property
     def shards(self) -> tuple[Shard, ...]:
@@ -79,8 +94,11 @@ class Batch(BaseModel):
 
     @cached_property
     def scope(self) -> str:
-        """Identifies the set of shards that a group step of this batch waits for."""
-        return digest([s.id for s in self.shards])
+        """Identifies what a group step of this batch depends on: its shards, earlier batches."""
+        shards = [s.id for s in self.shards]
+        if not self.indexes:
+            return digest(shards)
+        return digest([shards, {name: m.model_dump() for name, m in self.indexes.items()}])
 
 
 def unique_names(uris: list[str]) -> list[str]:

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
+from shared.indexes.members import waits
 from shared.plan import runnable
 from shared.progress import Funnel
 from shared.recipe import load_recipe
@@ -116,13 +117,17 @@ def make_batch(
 
 
 def drive(store: Store, batch: Batch, seed: int | None = None) -> tuple[Pipeline, Funnel]:
-    """Run a batch to its end in this process; `seed` shuffles the order of the tasks."""
+    """Run a batch to its end in this process; `seed` shuffles the order of the tasks.
+
+    Where it waits for an earlier batch of an index, it goes as far as it can.
+    """
     pipeline = compile_batch(batch)
     funnel = Funnel(pipeline)
     rng = random.Random(seed)
     while True:
         funnel.update(store, pipeline)
-        refs: list[TaskRef] = list(runnable(pipeline, funnel.committed()))
+        blocked = {w.stage for w in waits(store, pipeline, funnel.committed())}
+        refs: list[TaskRef] = list(runnable(pipeline, funnel.committed(), blocked))
         if not refs:
             return pipeline, funnel
         if seed is not None:

@@ -35,7 +35,7 @@ from shared.errors import CorpusmillError, PermanentError, TransientError
 from shared.leases import Leases
 from shared.plan import runnable_after
 from shared.processes import die_with_parent, give_memory_back
-from shared.ref import REF, RunRef, TaskRef
+from shared.ref import REF, IndexRef, JobRef, TaskRef
 from shared.run import Done, run_task
 from shared.settings import settings
 from shared.shards import Batch
@@ -109,7 +109,7 @@ def pipeline(batch: str) -> Pipeline:
     return compile_batch(Batch.model_validate(store().get_json(f"batches/{batch}/batch.json")))
 
 
-def send(service: str, ref: TaskRef | RunRef) -> None:
+def send(service: str, ref: TaskRef | JobRef) -> None:
     """Put a message into a service's queue."""
     message = ref.model_dump()
     if len(json.dumps(message)) > MESSAGE_BYTES:
@@ -133,13 +133,15 @@ def work(message: dict[str, Any]) -> None:
         started = time.perf_counter()
         try:
             tries = leases().begin(ref.id)
-            if isinstance(ref, RunRef):
-                job_handler(service)(store(), ref.run, settings().run_slice.total_seconds())
+            if isinstance(ref, IndexRef):
+                _check_tries(tries)
+            if not isinstance(ref, TaskRef):
+                service = ref.service
+                job_handler(service)(store(), ref.job, settings().run_slice.total_seconds())
                 outcome = Done(committed=True)
             else:
                 service = pipeline(ref.batch).stages[ref.stage].service
-                if tries > settings().task_tries:
-                    raise PermanentError(f"killed its worker {tries - 1} times")
+                _check_tries(tries)
                 outcome = _run(ref, tries)
             leases().end(ref.id)
             elapsed = int(1000 * (time.perf_counter() - started))
@@ -155,6 +157,12 @@ def work(message: dict[str, Any]) -> None:
             return
     if isinstance(ref, TaskRef) and outcome.committed:
         _send_next(ref)
+
+
+def _check_tries(tries: int) -> None:
+    """PermanentError for what has killed its worker too often."""
+    if tries > settings().task_tries:
+        raise PermanentError(f"killed its worker {tries - 1} times")
 
 
 def _run(ref: TaskRef, tries: int) -> Done:
@@ -177,7 +185,7 @@ def _run(ref: TaskRef, tries: int) -> Done:
         return done
 
 
-def _failed(ref: TaskRef | RunRef, service: str, error: Exception) -> None:
+def _failed(ref: TaskRef | JobRef, service: str, error: Exception) -> None:
     """The retry policy."""
     tries = leases().fault(ref.id)
     transient = isinstance(error, TransientError | RedisError | OSError)
@@ -193,7 +201,7 @@ def _failed(ref: TaskRef | RunRef, service: str, error: Exception) -> None:
     leases().end(ref.id)
 
 
-def mark_failed(where: Store, ref: TaskRef | RunRef, error: Exception, tries: int) -> None:
+def mark_failed(where: Store, ref: TaskRef | JobRef, error: Exception, tries: int) -> None:
     """Leave a mark that keeps the conductor from sending the task again; a retry removes it."""
     mark = {
         "task": ref.id,
@@ -203,10 +211,7 @@ def mark_failed(where: Store, ref: TaskRef | RunRef, error: Exception, tries: in
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
         "trace": "".join(traceback.format_exception(error))[-4000:],
     }
-    if isinstance(ref, TaskRef):
-        where.put_json(f"batches/{ref.batch}/failed/{ref.stage:03d}-{ref.unit}.json", mark)
-    else:
-        where.put_json(f"runs/{ref.run}/failed.json", mark)
+    where.put_json(ref.failed_key, mark)
 
 
 def _send_next(ref: TaskRef) -> None:

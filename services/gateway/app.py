@@ -9,6 +9,7 @@ from fastapi import FastAPI
 from services.gateway import (
     batches,
     documents,
+    indexes,
     preview,
     problems,
     queues,
@@ -51,6 +52,6 @@ def create_app() -> FastAPI:
         responses=PROBLEMS,  # type: ignore[arg-type]
     )
     problems.install(app)
-    for module in (batches, documents, preview, queues, recipes, runs, signals, uploads):
+    for module in (batches, documents, indexes, preview, queues, recipes, runs, signals, uploads):
         app.include_router(module.router)
     return app

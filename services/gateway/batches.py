@@ -15,9 +15,10 @@ from services.gateway.conductor import FINAL_STATES, batch_state
 from services.gateway.models import BatchRequest, GatewayDep, Page, PagingDep, page_of
 from services.gateway.state import Gateway
 from shared.errors import ConflictError, NotFoundError, UsageError
+from shared.indexes import joining
+from shared.indexes.members import waits
 from shared.recipe import digest, load_recipe, override_recipe, pin_resources
 from shared.shards import Batch, Source, unique_names
-from shared.stages import compile_batch
 from shared.store import Store, open_source, to_json
 
 router = APIRouter(prefix="/v1/batches", tags=["batches"])
@@ -42,9 +43,7 @@ def submit(
         if known:
             response.status_code = 200
             return describe(gw, gw.catalog.view(batch_id))
-    batch = build_batch(gw, request, batch_id)
-    compile_batch(batch)
-    gw.store.put_if_absent(f"batches/{batch_id}/batch.json", to_json(batch.model_dump(mode="json")))
+    joining.submit(gw.store, build_batch(gw, request, batch_id))
     return describe(gw, gw.catalog.view(batch_id))
 
 
@@ -187,11 +186,32 @@ def describe(gw: Gateway, view: BatchView) -> dict[str, Any]:
         "eta_seconds": _eta(batch, done, tasks, state),
         "funnel": view.funnel.to_dict(view.pipeline),
         "alarms": alarms(view.pipeline, view.funnel.stages, ended=state in FINAL_STATES),
+        "waits": _waits(gw, view) if state not in FINAL_STATES else [],
         "failures": gw.catalog.failures(batch.id),
         "datasets": [
             d for d in view.pipeline.datasets if gw.store.exists(f"datasets/{d}/manifest.json")
         ],
     }
+
+
+def _waits(gw: Gateway, view: BatchView) -> list[dict[str, Any]]:
+    """The earlier batches of indexes that the batch's next stage waits for, and their state."""
+    return [
+        {
+            "stage": view.pipeline.stages[wait.stage].name,
+            "index": wait.index,
+            "batch": wait.batch,
+            "state": _state_of(gw, wait.batch),
+        }
+        for wait in waits(gw.store, view.pipeline, view.funnel.committed())
+    ]
+
+
+def _state_of(gw: Gateway, batch: str) -> str:
+    try:
+        return batch_state(gw.catalog, gw.catalog.view(batch))
+    except NotFoundError:  # it is being submitted
+        return "queued"
 
 
 def _eta(batch: Batch, done: int, tasks: int, state: str) -> float | None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from shared.errors import ConflictError, NotFoundError
+from shared.indexes.removal import drop_everywhere
 from shared.plan import finished
 from shared.progress import Funnel
 from shared.shards import Batch
@@ -120,6 +121,7 @@ class Catalog:
         view = self.view(batch)
         if self.end(batch) is None:
             raise ConflictError(f"batch {batch} has not ended; cancel it first")
+        drop_everywhere(self.store, batch)
         shared: set[str] = set()
         for other in self.ids():
             if other != batch:

@@ -17,9 +17,14 @@ from redis.exceptions import RedisError
 from services.gateway.catalog import BatchView, Catalog
 from shared import worker
 from shared.errors import CorpusmillError
+from shared.indexes.compactions import has_failed, work_left
+from shared.indexes.joining import complete_pending
+from shared.indexes.log import names, read_log
+from shared.indexes.members import rebuilding, waits
+from shared.indexes.rebuilding import end_rebuild, missing_tasks
 from shared.leases import Leases
 from shared.plan import runnable
-from shared.ref import RunRef, TaskRef
+from shared.ref import IndexRef, JobRef, RunRef, TaskRef
 from shared.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -28,6 +33,8 @@ LEASE_NAME = "conductor"
 FINAL_STATES = ("finished", "failed", "cancelled")
 #: A message that has left the queue and has no lease yet is on its way to a worker's process.
 GRACE_SECONDS = 3.0
+#: How often indexes are looked at: what they ask for is never urgent.
+INDEX_LOOK_SECONDS = 2.0
 
 
 class Conductor:
@@ -39,6 +46,7 @@ class Conductor:
         self._sent: dict[str, float] = {}
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._loop, name="conductor", daemon=True)
+        self._indexes_seen = -INDEX_LOOK_SECONDS
         self.last_look = 0.0
 
     def start(self) -> None:
@@ -62,6 +70,7 @@ class Conductor:
 
     def look(self) -> None:
         """One look at everything: settle what has ended, send what can run."""
+        complete_pending(self._catalog.store)
         queues = {service: worker.waiting(service) for service in worker.SERVICES}
         present = {ref for waiting in queues.values() for ref in waiting}
         room = {s: self._conf.window - len(waiting) for s, waiting in queues.items()}
@@ -73,6 +82,7 @@ class Conductor:
                 continue
             self._feed_batch(view, present, room)
         self._feed_runs(present, room)
+        self._feed_indexes(present, room)
         self._forget_old()
         self.last_look = time.time()
 
@@ -84,8 +94,10 @@ class Conductor:
             self._catalog.settle(view)
             return
         candidates: list[TaskRef] = []
-        some_left = False
-        for ref in runnable(view.pipeline, view.funnel.committed()):
+        done = view.funnel.committed()
+        blocked = {w.stage for w in waits(self._catalog.store, view.pipeline, done)}
+        some_left = bool(blocked)
+        for ref in runnable(view.pipeline, done, blocked):
             if ref.id in failed:
                 continue
             some_left = True
@@ -121,7 +133,29 @@ class Conductor:
                 self._send("training", ref)
                 room["training"] -= 1
 
-    def _send(self, service: str, ref: TaskRef | RunRef) -> None:
+    def _feed_indexes(self, present: set[str], room: dict[str, int]) -> None:
+        """Send what is missing of an index that is rebuilt, and indexes with runs to merge."""
+        store = self._catalog.store
+        if time.monotonic() - self._indexes_seen < INDEX_LOOK_SECONDS:
+            return
+        self._indexes_seen = time.monotonic()
+        for index in names(read_log(store)):
+            wanted: list[tuple[str, TaskRef | IndexRef]] = []
+            if rebuilding(store, index):
+                missing = missing_tasks(store, index)
+                wanted = [(s, ref) for s, ref in missing if not store.exists(ref.failed_key)]
+                if not missing:
+                    end_rebuild(store, index)
+            elif not has_failed(store, index) and work_left(store, index, self._conf):
+                ref = IndexRef(index=index)
+                wanted = [(ref.service, ref)]
+            for service, task in wanted:
+                sendable = task.id not in present and self._is_late(task.id)
+                if sendable and room[service] > 0 and not self._leases.held(task.id):
+                    self._send(service, task)
+                    room[service] -= 1
+
+    def _send(self, service: str, ref: TaskRef | JobRef) -> None:
         worker.send(service, ref)
         self._sent[ref.id] = time.monotonic()
 

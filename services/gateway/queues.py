@@ -18,10 +18,13 @@ from services.gateway.problems import problem
 from services.gateway.state import Gateway
 from shared import worker
 from shared.errors import CorpusmillError, TransientError
+from shared.ref import IndexRef, RunRef
 
 router = APIRouter(tags=["cluster"])
 #: Ended batches whose alarms are still told.
 RECENT_BATCHES = 10
+#: How ids of jobs begin, and whose they are.
+_JOBS = {"run": RunRef.service, "index": IndexRef.service}
 COUNTERS = ("done", "failed", "retried", "careful", "documents", "milliseconds")
 
 
@@ -65,8 +68,8 @@ def _running(gw: Gateway) -> Counter[str]:
     counter: Counter[str] = Counter()
     for task in gw.leases.running():
         first, _, rest = task.partition("/")
-        if first == "run":
-            counter["training"] += 1
+        if first in _JOBS:
+            counter[_JOBS[first]] += 1
             continue
         try:
             stages = gw.catalog.view(first).pipeline.stages
