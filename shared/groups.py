@@ -11,6 +11,7 @@ from blake3 import blake3
 from shared.chunk import Chunk
 from shared.columns import ColumnWriter, commit_receipt, open_columns, read_columns, read_receipt
 from shared.index import IndexView
+from shared.indexes.view import StoredIndex
 from shared.progress import Funnel
 from shared.ranges import ObjectReader, open_object, open_table, row_groups, rows_of_shards
 from shared.schema import VERDICT_SCHEMA
@@ -29,6 +30,7 @@ class GroupScope:
         self.recipe = pipeline.recipe
         self.output_id = pipeline.sink_id(stage.steps[0])
         self.memory = settings().dedup_memory
+        self._indexes: dict[str, IndexView] = {}
 
     def rows(
         self, columns: tuple[str, ...], shards: range | None = None
@@ -74,7 +76,10 @@ class GroupScope:
 
     def index(self, name: str) -> IndexView:
         """What earlier batches left under an index."""
-        raise NotImplementedError(name)
+        key = f"{name}/{self._stage.steps[0].step.short}"
+        if key not in self._indexes:
+            self._indexes[key] = StoredIndex(self._store, self.batch, key)
+        return self._indexes[key]
 
     def _phase(self, phase: str) -> Stage:
         return self._pipeline.phase_stage(self._stage.steps[0], phase)
