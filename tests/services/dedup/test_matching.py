@@ -91,7 +91,7 @@ banded = st.lists(
 )
 
 
-@settings(deadline=None)  # the first call compiles
+@settings(deadline=None, max_examples=50)  # the first call compiles
 @given(
     banded,
     st.integers(1, 5),
@@ -236,7 +236,7 @@ class Earlier:
         self.base += len(scope.shards)
 
 
-@settings(deadline=None)  # the first call compiles
+@settings(deadline=None, max_examples=50)  # the first call compiles
 @given(banded, banded, st.sampled_from([64, 2**26]))
 def test_an_index_finds_what_one_batch_finds(first, second, memory):
     """Every document that an earlier one shares a key with has an edge, in both ways of cutting."""

@@ -90,7 +90,7 @@ batches = st.lists(
 )
 
 
-@settings(deadline=None)  # the first call compiles
+@settings(deadline=None, max_examples=50)  # the first call compiles
 @given(batches, st.integers(1, 5), st.sampled_from(["first", "longest", "random"]))
 def test_clusters_are_the_groups_of_equal_keys(run_group, batch, partitions, keeper):
     shards, total = [], 0
@@ -165,7 +165,7 @@ def url_shard(keys: list[int | None], first: int) -> pa.Table:
     return shard.rename_columns({"characters": "payload_bytes"})
 
 
-@settings(deadline=None)  # the first call compiles
+@settings(deadline=None, max_examples=50)  # the first call compiles
 @given(batches, st.integers(2, 4), st.sampled_from([1280, 2**26]), st.integers(1, 3))
 def test_urls_across_parts(batch, parts, memory, partitions):
     """Against the rule as it is told: part by part, with the list of kept URLs."""
