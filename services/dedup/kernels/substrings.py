@@ -24,6 +24,8 @@ _BASE = 0x9E3779B97F4A7C15
 #: Keeps fingerprints apart from the order, whose least values are the selected ones.
 _FINGERPRINT = 0xD1B54A32D192ED03
 _PRIME: Final = (1 << 61) - 1
+#: Bits of a window's key that are the window's own.
+_WORD: Final = (1 << 56) - 1
 
 
 def _point(name: bytes) -> int:
@@ -170,6 +172,7 @@ def hash_windows(
     values: ValueArray,
     begins: Int64Array,
     counts: Int64Array,
+    fingerprints: UInt64Array,
     length: int,
     salt: np.uint64,
     keys: UInt64Array,
@@ -180,12 +183,15 @@ def hash_windows(
     Both words are values of the window's polynomial mod 2^61 - 1, whose coefficients are its units
     plus one, mixed with the salt by a bijection. Two different windows agree in one word at no more
     than `length` of all points, so in both, at two points drawn at random, with a probability of
-    at most (length / (2^61 - 1))^2: 2^-110 for 50 units. Among 10^12 windows a false match
-    so has a chance of less than 2^-31.
+    at most (length / (2^61 - 1))^2: 2^-110 for 50 units. The key's first 8 bits are those of
+    the fingerprint of the gram that all these windows select, `fingerprints[i]`, so that windows
+    in a row are matched by one task and leave one range; the other 56 are the word's, which costs
+    less than one bit of the bound. Among 10^12 windows a false match has a chance of 2^-31.
     """
     power_1, power_2 = _powers(length)
     n = 0
     for i in range(len(begins)):
+        head = np.uint64(fingerprints[i] & ~np.uint64(_WORD))
         one, two = np.uint64(0), np.uint64(0)
         for j in range(length + counts[i] - 1):
             at = begins[i] + j
@@ -198,6 +204,6 @@ def hash_windows(
                 two = np.uint64(two + np.uint64(_PRIME) - _times(old, power_2))
             one, two = _reduced(one), _reduced(two)
             if j >= length - 1:
-                keys[n] = _mix(np.uint64(one + salt))
+                keys[n] = head | (_mix(np.uint64(one + salt)) & np.uint64(_WORD))
                 checks[n] = _mix(np.uint64(two ^ salt))
                 n += 1

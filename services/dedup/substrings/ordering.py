@@ -7,11 +7,14 @@ from typing import IO, Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from shared.index import ROW_BITS
+
 Int64Array = npt.NDArray[np.int64]
 UInt32Array = npt.NDArray[np.uint32]
 
 #: Bytes that a position takes while it is sorted: place and unit (12), copies, the order.
 POSITION_BYTES = 40
+_ROW_MASK = (1 << ROW_BITS) - 1
 _STORED = np.dtype([("place", "<i8"), ("at", "<u4")])
 
 
@@ -24,11 +27,37 @@ class Positions(NamedTuple):
 
 def sorted_once(places: Int64Array, at: UInt32Array) -> Positions:
     """Positions in order, each once."""
+    if len(places) == 0:
+        return Positions(places, at)
+    shards, rows = places >> ROW_BITS, places & _ROW_MASK
+    first = int(shards.min())
+    bits = [int(most).bit_length() for most in (shards.max() - first, rows.max(), at.max())]
+    if sum(bits) > 64:
+        return _sorted_wide(places, at)
+    # All in one word, which sorts many times faster than two columns.
+    up, down = np.uint64(bits[1]), np.uint64(bits[2])
+    words = ((shards - first).astype(np.uint64) << up) | rows.astype(np.uint64)
+    words = np.sort((words << down) | at)
+    words = words[_is_new(words)]
+    at = (words & np.uint64((1 << bits[2]) - 1)).astype(np.uint32)
+    words >>= down
+    rows = (words & np.uint64((1 << bits[1]) - 1)).astype(np.int64)
+    return Positions((((words >> up).astype(np.int64) + first) << ROW_BITS) | rows, at)
+
+
+def _sorted_wide(places: Int64Array, at: UInt32Array) -> Positions:
+    """The same where shard, row and unit take more than 64 bits."""
     order = np.lexsort((at, places))
     places, at = places[order], at[order]
-    new = np.ones(len(places), np.bool_)
-    new[1:] = (places[1:] != places[:-1]) | (at[1:] != at[:-1])
+    new = _is_new(places) | _is_new(at)
     return Positions(places[new], at[new])
+
+
+def _is_new(values: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
+    """For each of sorted values whether it differs from the one before it."""
+    new = np.ones(len(values), np.bool_)
+    new[1:] = values[1:] != values[:-1]
+    return new
 
 
 class PositionSorter:

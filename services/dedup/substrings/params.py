@@ -18,7 +18,7 @@ from services.dedup.index.grouping import merge_tasks, sort_tasks
 from services.dedup.within import Within
 from shared.index import ROW_BITS
 from shared.resources import Resource
-from shared.schema import EDITS_TYPE, Column
+from shared.schema import EDITS_TYPE, SPANS_TYPE, Column
 from shared.step import Params
 from shared.text.bpe import GPT2
 
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from services.dedup.substrings.ordering import Positions
 
 Int64Array = npt.NDArray[np.int64]
-
-SPANS_TYPE: Final = pa.list_(pa.struct([("start", pa.int32()), ("end", pa.int32())]))
 
 #: What every phase leaves for a join: `count` marked windows in a row, from unit `start`.
 MARKS: Final = pa.schema(
@@ -40,7 +38,7 @@ BATCH_ROWS: Final = 65536
 
 COLUMNS: Final = (
     Column("edits", EDITS_TYPE, "spans that occur elsewhere, cut; none in mode mark"),
-    Column("spans", SPANS_TYPE, "spans that occur elsewhere", "bytes of the text before edits"),
+    Column("spans", SPANS_TYPE, "spans that occur elsewhere", "bytes of the text that is read"),
     Column("spans_count", pa.int32(), "spans that occur elsewhere", "spans"),
     Column("duplicate_characters", pa.int64(), "characters within spans", "characters"),
     Column("remaining_characters", pa.int64(), "characters outside of spans", "characters"),

@@ -7,9 +7,9 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from services.dedup.substrings.params import SPANS_TYPE, SubstringParams
+from services.dedup.substrings.params import SubstringParams
 from services.dedup.substrings.units import units_of
-from shared.schema import EDITS_TYPE
+from shared.schema import EDITS_TYPE, SPANS_TYPE
 
 Int64Array = npt.NDArray[np.int64]
 

@@ -76,10 +76,14 @@ def _repeated(entries: Entries) -> tuple[BoolArray, BoolArray]:
 
     Entries of one key come in the order of their places and units.
     """
-    some = np.flatnonzero(in_groups(same_as_before(entries.keys)))
-    checks = entries.columns["check"][some]
-    order = some[np.lexsort((checks, entries.keys[some]))]  # stable: equal windows stay in order
-    same = same_as_before(entries.keys[order]) & same_as_before(entries.columns["check"][order])
+    checks = entries.columns["check"]
+    same = same_as_before(entries.keys)
+    if not np.any(same[1:] & (checks[1:] != checks[:-1])):
+        return same, in_groups(same)
+    # Different windows of one key: never seen, and rightly told apart.
+    some = np.flatnonzero(in_groups(same))
+    order = some[np.lexsort((checks[some], entries.keys[some]))]  # stable: equals stay in order
+    same = same_as_before(entries.keys[order]) & same_as_before(checks[order])
     later, again = np.zeros(len(entries), np.bool_), np.zeros(len(entries), np.bool_)
     later[order], again[order] = same, in_groups(same)
     return later, again
@@ -121,7 +125,8 @@ def _windows(part: Documents, wanted: Positions, params: SubstringParams) -> Ent
     total = int(counts.sum())
     keys, checks = np.empty(total, np.uint64), np.empty(total, np.uint64)
     starts = units.begins[found.row[mine]] + firsts
-    hash_windows(units.values, starts, counts, params.length, part.salt, keys, checks)
+    heads = found.fingerprint[mine]
+    hash_windows(units.values, starts, counts, heads, params.length, part.salt, keys, checks)
     within = np.arange(total) - np.repeat(np.cumsum(counts) - counts, counts)
     at = (np.repeat(firsts, counts) + within).astype(np.uint32)
     places = np.repeat(part.places[chosen[found.row[mine]]], counts)

@@ -4,6 +4,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from services.dedup.kernels import substrings
 from services.dedup.kernels.substrings import Selected, hash_windows, select_all
 
 units = st.lists(st.integers(0, 3), max_size=40)
@@ -53,6 +54,18 @@ def test_density_of_random_units():
     assert counts.min() > 0.85 * len(found.at) / 16
 
 
+def window_hashes(
+    values: list[int], length: int, salt: int = 0, fingerprint: int = 0
+) -> list[tuple[int, int]]:
+    """Both words of all windows of a document."""
+    data = np.array(values, np.uint32)
+    count = len(data) - length + 1
+    keys, checks = np.empty(count, np.uint64), np.empty(count, np.uint64)
+    begins, heads = np.zeros(1, np.int64), np.array([fingerprint], np.uint64)
+    hash_windows(data, begins, np.array([count]), heads, length, np.uint64(salt), keys, checks)
+    return list(zip(keys.tolist(), checks.tolist(), strict=True))
+
+
 @settings(deadline=None)
 @given(
     st.lists(st.integers(0, 2**32 - 1), min_size=6, max_size=30),
@@ -60,40 +73,25 @@ def test_density_of_random_units():
     st.integers(0, 2**64 - 1),
 )
 def test_window_hashes_are_of_their_units_alone(values, length, salt):
-    data = np.array(values * 2, np.uint32)
-    count = len(data) - length + 1
-    keys, checks = np.empty(count, np.uint64), np.empty(count, np.uint64)
-    hash_windows(
-        data, np.zeros(1, np.int64), np.array([count]), length, np.uint64(salt), keys, checks
-    )
+    values = values * 2
     seen: dict[tuple[int, ...], tuple[int, int]] = {}
-    for i in range(count):
-        both = int(keys[i]), int(checks[i])
-        assert seen.setdefault(tuple(data[i : i + length].tolist()), both) == both
-        one = np.empty(1, np.uint64), np.empty(1, np.uint64)
-        hash_windows(data, np.array([i]), np.ones(1, np.int64), length, np.uint64(salt), *one)
-        assert (int(one[0][0]), int(one[1][0])) == both
-    assert (
-        len({key for key, _ in seen.values()})
-        == len({check for _, check in seen.values()})
-        == len(seen)
-    )
+    for i, both in enumerate(window_hashes(values, length, salt)):
+        assert seen.setdefault(tuple(values[i : i + length]), both) == both
+        assert window_hashes(values[i : i + length], length, salt) == [both]
+    for words in zip(*seen.values(), strict=True):
+        assert len(set(words)) == len(seen)
 
 
 def test_window_hashes_are_polynomials_mod_2_61_minus_1():
-    """Against Python's integers, from the bijection's inverse side: salt 0, the mixer undone."""
-    from services.dedup.kernels import substrings
-
-    values = np.array([2**32 - 1, 0, 77, 2**31, 5], np.uint32)
-    keys, checks = np.empty(3, np.uint64), np.empty(3, np.uint64)
-    hash_windows(values, np.zeros(1, np.int64), np.array([3]), 3, np.uint64(0), keys, checks)
-    prime = 2**61 - 1
-    for i in range(3):
-        for point, word in ((substrings._POINT_1, keys[i]), (substrings._POINT_2, checks[i])):
-            x = (
-                sum(
-                    (int(v) + 1) * pow(point, 2 - j, prime) for j, v in enumerate(values[i : i + 3])
-                )
-                % prime
-            )
-            assert int(substrings._mix(np.uint64(x))) == int(word)
+    """Against Python's integers; the mixer of the kernel is taken as it is."""
+    values = [2**32 - 1, 0, 77, 2**31, 5]
+    prime, head = 2**61 - 1, 0xAB
+    hashes = window_hashes(values, 3, salt=9, fingerprint=head << 56 | 12345)
+    for i, (key, check) in enumerate(hashes):
+        one, two = (
+            sum((v + 1) * pow(point, 2 - j, prime) for j, v in enumerate(values[i : i + 3])) % prime
+            for point in (substrings._POINT_1, substrings._POINT_2)
+        )
+        assert key >> 56 == head
+        assert key % 2**56 == int(substrings._mix(np.uint64(one + 9))) % 2**56
+        assert check == int(substrings._mix(np.uint64(two ^ 9)))

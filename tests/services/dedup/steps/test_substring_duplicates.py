@@ -10,7 +10,10 @@ import pytest
 from pydantic import ValidationError
 
 from services.dedup.substrings.params import SubstringParams
+from shared.columns import read_columns
 from shared.rules import KeepRule
+from shared.store import Store
+from shared.testing import drive, make_batch
 from shared.testing_scope import TableScope, run_group_step
 from shared.text.bpe import GPT2
 from shared.text.edits import apply_edits
@@ -197,3 +200,42 @@ def test_a_second_pass_finds_almost_nothing(data_path):
     first, second = (sum(t["duplicate_characters"].to_pylist()) for t in (before, again))
     assert first > 10_000
     assert second < first / 1000
+
+
+def test_a_batch_on_a_store(tmp_path):
+    """Both engines in shards of a few documents, in any order of tasks: the same text is left."""
+    pages = [f"Page {n:03d}. {n % 7} is what a few of these pages say. {n}{n}" for n in range(60)]
+    paths = []
+    for part in range(2):
+        path = tmp_path / f"pages-{part}.jsonl"
+        lines = [{"text": t, "url": f"http://e.org/{t[:8]}"} for t in pages[part::2]]
+        path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+        paths.append(path)
+    left = []
+    for seed, engine in enumerate(("fingerprints", "fingerprints", "suffix_array")):
+        params = {"unit": "bytes", "length": 20, "keep": "first", "engine": engine}
+        recipe = {
+            "name": "spans",
+            "source": "none",
+            "steps": [
+                {"extraction.records_v1": {}},
+                {"extraction.main_text_v1": {"engine": "plain_text"}},
+                {STEP: {**params, "partitions": 3}, "keep": {"some": "remaining_characters >= 12"}},
+                {"dedup.text_hash_v1": {}},
+            ],
+        }
+        batch = make_batch(paths, recipe, shard_bytes=1024)
+        assert len(batch.shards) > 5
+        store = Store(str(tmp_path / f"store{seed}"))
+        pipeline, _ = drive(store, batch, seed=seed)
+        found = [
+            pa.concat_tables(
+                read_columns(store, pipeline.column_folder(pipeline.recipe.steps[i]), shard.id)
+                for shard in batch.shards
+            )
+            for i in (2, 3)
+        ]
+        assert set(found[0]["spans_count"].to_pylist()) == {0, 1}
+        assert None in found[1]["text_hash"].to_pylist()
+        left.append(found)
+    assert left[0] == left[1] == left[2]

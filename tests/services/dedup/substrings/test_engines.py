@@ -68,7 +68,7 @@ def expected(shards: Shards, length: int, keep: str) -> list[Any]:
     return [whole_characters(data, marked[d]) for d, data in enumerate(documents)]
 
 
-@settings(deadline=None, max_examples=25)  # the first call compiles
+@settings(deadline=None, max_examples=20)  # the first call compiles
 @given(
     batches,
     st.integers(2, 9),

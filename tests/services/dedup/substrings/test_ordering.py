@@ -5,7 +5,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.dedup.substrings.ordering import POSITION_BYTES, PositionSorter
+from services.dedup.substrings.ordering import (
+    POSITION_BYTES,
+    PositionSorter,
+    _sorted_wide,
+    sorted_once,
+)
 
 positions = st.lists(st.tuples(st.integers(0, 6), st.integers(0, 2**32 - 1) | st.integers(0, 9)))
 
@@ -32,3 +37,14 @@ def test_a_document_larger_than_the_memory(room):
     sorter.add(np.full(500, 7), at)
     (part,) = [p for p in sorter.sorted_parts() if len(p.at)]
     assert part.at.tolist() == list(range(500))
+
+
+@given(positions, st.integers(0, 2**31 - 10), st.integers(0, 29))
+def test_one_word_sorts_as_two_columns_do(found, shard, row_bits):
+    """Where shard, row and unit fit 64 bits, and where they do not."""
+    places = np.array([(shard + p) << 32 | p << row_bits for p, _ in found], np.int64)
+    at = np.array([a for _, a in found], np.uint32)
+    one, two = sorted_once(places, at), _sorted_wide(places, at)
+    assert one.places.tolist() == two.places.tolist()
+    assert one.at.tolist() == two.at.tolist()
+    assert one.at.dtype == np.uint32
