@@ -47,7 +47,7 @@ class Thresholds(NamedTuple):
 
 
 @dataclass
-class Documents:
+class Candidates:
     """What pairs are measured by. `sequences` is None where edit similarity is not asked for."""
 
     places: Int64Array
@@ -85,9 +85,9 @@ def _read(file: int, offset: int, length: int) -> bytes:
 
 
 @contextmanager
-def in_order(parts: Iterable[Pairs], documents: int, memory: int) -> Iterator[Iterator[Pairs]]:
+def in_order(parts: Iterable[Pairs], candidates: int, memory: int) -> Iterator[Iterator[Pairs]]:
     """All pairs by left, then right document, some at a time; each once, what it shares summed."""
-    spread = 2**64 // max(2, documents)  # runs want keys that lie evenly over their range
+    spread = 2**64 // max(2, candidates)  # runs want keys that lie evenly over their range
     entries = (
         Entries(p.left.astype(np.uint64) * np.uint64(spread), p.right, {"shared": p.shared})
         for p in parts
@@ -105,7 +105,7 @@ def _once(window: Entries, spread: int) -> Pairs:
 
 
 def measure(
-    documents: Documents, pairs: Pairs, least: Thresholds, memory: int
+    candidates: Candidates, pairs: Pairs, least: Thresholds, memory: int
 ) -> Iterator[Measured]:
     """The similarities of sorted pairs; the documents of some at a time take `memory` bytes.
 
@@ -114,27 +114,27 @@ def measure(
     from services.dedup.kernels.edit_distance import edit_similarities
     from services.dedup.kernels.jaccard import jaccard_similarities
 
-    for part in _parts(pairs, _bytes(documents), memory):
+    for part in _parts(pairs, _bytes(candidates), memory):
         chosen = pairs.take(part)
-        values, offsets, left, right = _load(documents.sets, chosen)
+        values, offsets, left, right = _load(candidates.sets, chosen)
         jaccard = jaccard_similarities(values, offsets, left, right)
         similar = np.ones(len(jaccard), np.bool_)
         if least.jaccard is not None:
             similar = jaccard >= least.jaccard
         edit = np.full(len(jaccard), np.nan)
         passed = similar
-        if least.edit is not None and documents.sequences is not None:
-            values, offsets, left, right = _load(documents.sequences, chosen.take(similar))
+        if least.edit is not None and candidates.sequences is not None:
+            values, offsets, left, right = _load(candidates.sequences, chosen.take(similar))
             edit[similar] = edit_similarities(values, offsets, left, right, least.edit)
             passed = similar & (np.nan_to_num(edit, nan=-1.0) >= least.edit)
         yield Measured(chosen, jaccard, edit, similar, passed)
 
 
-def _bytes(documents: Documents) -> Int64Array:
+def _bytes(candidates: Candidates) -> Int64Array:
     """Memory that each document takes while it is compared."""
-    values = documents.sets.sizes
-    if documents.sequences is not None:
-        values = np.maximum(values, documents.sequences.sizes)
+    values = candidates.sets.sizes
+    if candidates.sequences is not None:
+        values = np.maximum(values, candidates.sequences.sizes)
     return values * 8
 
 

@@ -12,9 +12,8 @@ Candidate pairs lie within a component, so partitions of components are independ
 passes where that is more than its memory; sets of shingles, sequences of words and pairs lie in
 temporary files.
 
-Candidates are stars: of the documents that share a band each is paired with the first only. So
-that a first one that is unlike the others hides nothing, the documents of refuted pairs are then
-compared with all of their component that they share a rare-enough key with (`_recovered`).
+Candidates are stars: of the documents that share a band each is paired with the first only. That a
+first one which is unlike the others hides nothing is seen to by `services.dedup.linking`.
 """
 
 from collections import Counter
@@ -29,19 +28,11 @@ from pydantic import Field, model_validator
 
 from services.dedup.edges import VERIFIED_EDGES
 from services.dedup.index.grouping import shards_of, sort_tasks
-from services.dedup.index.run import Entries, windows
-from services.dedup.pairs import (
-    Documents,
-    Measured,
-    Pairs,
-    Thresholds,
-    in_order,
-    local_runs,
-    measure,
-)
+from services.dedup.linking import linked
+from services.dedup.pairs import Candidates, Measured, Pairs, Thresholds
 from services.dedup.ragged import Ragged
 from services.dedup.sections import Section, SectionWriter
-from services.dedup.shingles import ShingleParams, shingle_hashes
+from services.dedup.shingles import ShingleParams, documents
 from shared.errors import UsageError
 from shared.index import ROW_BITS
 from shared.scope import Scope
@@ -58,9 +49,6 @@ COMPONENT: Final = "label"
 DOCUMENT_BYTES: Final = 96
 #: Rows of a shard that are handed on at once.
 _SLICE: Final = 1024
-#: Of a key that more documents of a component share, each is compared with the first and the one
-#: before it only.
-MOST_SHARERS: Final = 16
 
 
 class Verification(Params):
@@ -163,11 +151,11 @@ def _verify(
     for number in range(passes if rows else 0):
         with ExitStack() as stack:
             texts = _texts_of_pass(sections, asked.partitions, number, passes)
-            documents = _documents(texts, shingles, stack, edit=asked.edit is not None)
-            for measured in _linked(
-                documents, _edges(scope, documents), least, scope.memory // 4, counts
+            candidates = _candidates(texts, shingles, stack, edit=asked.edit is not None)
+            for measured in linked(
+                candidates, _edges(scope, candidates), least, scope.memory // 4, counts
             ):
-                yield _batch(documents, measured)
+                yield _batch(candidates, measured)
 
 
 def _texts_of_pass(
@@ -182,10 +170,13 @@ def _texts_of_pass(
             yield table.filter(pa.array(mine))
 
 
-def _documents(
+def _candidates(
     texts: Iterator[pa.Table], params: ShingleParams, stack: ExitStack, *, edit: bool
-) -> Documents:
+) -> Candidates:
     """Sets of shingles, and with `edit` sequences of units, in temporary files."""
+    from services.dedup.kernels.edit_distance import unit_sequences
+    from services.dedup.kernels.shingle_sets import shingle_sets
+
     places, components = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
     sets = stack.enter_context(Ragged())
     sequences = stack.enter_context(Ragged()) if edit else None
@@ -193,120 +184,44 @@ def _documents(
         places.append(_array(table, "place"))
         components.append(_array(table, "component"))
         for begin in range(0, table.num_rows, _SLICE):
-            column = table.column("text").slice(begin, _SLICE)
-            sets.append(*shingle_hashes(column, params))
+            units = documents(table.column("text").slice(begin, _SLICE), params)
+            sets.append(*shingle_sets(units))
             if sequences is not None:
-                sequences.append(*unit_hashes(column, params))
+                sequences.append(*unit_sequences(units))
     sets.finish()
     if sequences is not None:
         sequences.finish()
-    return Documents(np.concatenate(places), np.concatenate(components), sets, sequences)
+    return Candidates(np.concatenate(places), np.concatenate(components), sets, sequences)
 
 
-def _edges(scope: Scope, documents: Documents) -> Iterator[Pairs]:
+def _edges(scope: Scope, candidates: Candidates) -> Iterator[Pairs]:
     """The candidate pairs of these documents."""
     for phase in ("sort", "match"):
         for table in scope.tables(phase):
-            left, found = _numbers(documents, _array(table, "left"))
-            right, also = _numbers(documents, _array(table, "right"))
+            left, found = _numbers(candidates, _array(table, "left"))
+            right, also = _numbers(candidates, _array(table, "right"))
             both = found & also
             yield Pairs(left[both], right[both], np.asarray(table.column("shared"), np.int32)[both])
 
 
-def _numbers(documents: Documents, places: Int64Array) -> tuple[Int64Array, npt.NDArray[np.bool_]]:
+def _numbers(
+    candidates: Candidates, places: Int64Array
+) -> tuple[Int64Array, npt.NDArray[np.bool_]]:
     """Numbers of the documents at some places, and which of these are theirs."""
-    if not len(documents.places):
+    if not len(candidates.places):
         return np.zeros(len(places), np.int64), np.zeros(len(places), np.bool_)
-    at = np.minimum(np.searchsorted(documents.places, places), len(documents.places) - 1)
-    return at, documents.places[at] == places
+    at = np.minimum(np.searchsorted(candidates.places, places), len(candidates.places) - 1)
+    return at, candidates.places[at] == places
 
 
-def _linked(
-    documents: Documents,
-    edges: Iterator[Pairs],
-    least: Thresholds,
-    memory: int,
-    counts: Counter[str],
-) -> Iterator[Measured]:
-    """The pairs that pass: candidates, then those that stars have hidden."""
-    from services.dedup.kernels.jaccard import flatten, unite
-
-    roots = np.arange(len(documents.places))
-    refuted = np.zeros(len(roots), np.bool_)
-    with in_order(edges, len(roots), memory) as ordered:
-        for measured in _measured(documents, ordered, least, memory):
-            pairs, passed = measured.pairs, measured.passed
-            unite(roots, pairs.left[passed], pairs.right[passed])
-            refuted[pairs.left[~passed]] = refuted[pairs.right[~passed]] = True
-            counts["pairs"] += len(passed)
-            counts["refuted_jaccard"] += int(np.sum(~measured.similar))
-            counts["refuted_edit"] += int(np.sum(measured.similar & ~passed))
-            yield measured
-    flatten(roots)
-    if least.jaccard is None or not refuted.any():
-        return
-    with in_order(
-        _recovered(documents, roots, refuted, least.jaccard, memory), len(roots), memory
-    ) as more:
-        for measured in _measured(documents, more, least, memory):
-            counts["recovered"] += int(np.sum(measured.passed))
-            yield measured
-
-
-def _measured(
-    documents: Documents, ordered: Iterator[Pairs], least: Thresholds, memory: int
-) -> Iterator[Measured]:
-    for pairs in ordered:
-        yield from measure(documents, pairs, least, memory)
-
-
-def _recovered(
-    documents: Documents,
-    roots: Int64Array,
-    refuted: npt.NDArray[np.bool_],
-    least: float,
-    memory: int,
-) -> Iterator[Pairs]:
-    """Pairs within a component that may be similar enough but were not compared.
-
-    Each has a document of a refuted pair in it and is not linked yet. Two sets of that similarity
-    share a key (`kernels.jaccard.prefixes`), so none is missed unless more than `MOST_SHARERS` of
-    the component share every key that the two do.
-    """
-    from services.dedup.kernels.jaccard import pairs_of_keys
-
-    _, component = np.unique(documents.components, return_inverse=True)
-    parts = np.zeros(int(component.max()) + 1, np.int64)  # into how many a component has fallen
-    np.add.at(parts, component, roots == np.arange(len(roots)))
-    inside = np.flatnonzero(parts[component] > 1)
-    with local_runs(_keys(documents, inside, least, memory), memory) as runs:
-        for window in windows(runs, 0, 2**64, memory):
-            left, right = pairs_of_keys(window.keys, window.places, roots, refuted, MOST_SHARERS)
-            yield Pairs(left, right, np.zeros(len(left), np.int32))
-
-
-def _keys(documents: Documents, chosen: Int64Array, least: float, memory: int) -> Iterator[Entries]:
-    """The keys of some documents: entries whose places are the documents' numbers."""
-    from services.dedup.kernels.jaccard import prefixes
-
-    ends = np.cumsum(documents.sets.sizes[chosen] * 8)
-    begin, taken = 0, 0
-    while begin < len(chosen):
-        end = max(begin + 1, int(np.searchsorted(ends, taken + memory, "right")))
-        numbers = chosen[begin:end]
-        keys, owners = prefixes(*documents.sets.load(numbers), documents.components[numbers], least)
-        yield Entries(keys, numbers[owners], {})
-        begin, taken = end, int(ends[end - 1])
-
-
-def _batch(documents: Documents, measured: Measured) -> pa.RecordBatch:
+def _batch(candidates: Candidates, measured: Measured) -> pa.RecordBatch:
     """The pairs that passed as rows of `VERIFIED_EDGES`."""
     passed = measured.passed
     pairs = measured.pairs.take(passed)
     edit = measured.edit[passed]
     arrays = [
-        pa.array(documents.places[pairs.left]),
-        pa.array(documents.places[pairs.right]),
+        pa.array(candidates.places[pairs.left]),
+        pa.array(candidates.places[pairs.right]),
         pa.array(pairs.shared),
         pa.array(measured.jaccard[passed], pa.float32()),
         pa.array(edit, pa.float32(), mask=np.isnan(edit)),
@@ -323,18 +238,6 @@ def shingle_params(scope: Scope, params: Any) -> ShingleParams:
             if isinstance(made, ShingleParams):
                 return made
     raise UsageError("verify: the bands are not those of dedup.minhash_v1", field="verify")
-
-
-def unit_hashes(
-    column: pa.ChunkedArray, params: ShingleParams
-) -> tuple[npt.NDArray[np.uint64], Int64Array]:
-    """The units of each text in order as 64-bit hashes: `hashes[offsets[i]:offsets[i + 1]]`."""
-    from services.dedup.kernels.compiled import texts_of
-    from services.dedup.kernels.edit_distance import text_units
-    from services.dedup.normalization import table_of
-
-    by_words = params.unit == "words"
-    return text_units(texts_of(column), table_of(params.normalization), by_words, by_words)
 
 
 def _array(table: pa.Table, name: str) -> Int64Array:

@@ -9,10 +9,9 @@ always. A full table of two texts of 700 words has half a million cells.
 import numpy as np
 import numpy.typing as npt
 
-from services.dedup.kernels.compiled import Int64Array, Texts, UInt64Array, compiled
-from services.dedup.kernels.normalise import capacity, normalise
-from services.dedup.kernels.shingling import mix64, unit_starts
-from services.dedup.normalization import Table
+from services.dedup.kernels.compiled import Int64Array, UInt64Array, compiled
+from services.dedup.kernels.documents import TOKENS, Documents, gap, units_of
+from services.dedup.kernels.shingling import gram_hashes
 
 Sequence = npt.NDArray[np.uint64] | npt.NDArray[np.uint32]
 
@@ -20,8 +19,6 @@ Sequence = npt.NDArray[np.uint64] | npt.NDArray[np.uint32]
 _NOWHERE = -(2**40)
 #: Beyond the reached diagonals on both sides, so that their neighbours can be read.
 _MARGIN = 3
-_FNV_BASIS = np.uint64(0xCBF29CE484222325)
-_FNV_PRIME = np.uint64(0x100000001B3)
 
 
 @compiled
@@ -118,28 +115,20 @@ def edit_similarities(
 
 
 @compiled
-def text_units(
-    texts: Texts,
-    table: Table,
-    split: bool,  # noqa: FBT001 (compiled functions have no keyword-only arguments)
-    by_words: bool,  # noqa: FBT001
-) -> tuple[UInt64Array, Int64Array]:
-    """The words (or characters) of each text's normal form in order, as 64-bit hashes, ragged."""
-    rows = len(texts.valid)
-    found = np.empty(int(texts.offsets[rows] - texts.offsets[0]) * table.growth + rows, np.uint64)
+def unit_sequences(d: Documents) -> tuple[UInt64Array, Int64Array]:
+    """The units of each document in their order, as 64-bit hashes, and where each one's begin."""
+    rows = len(d.texts.valid)
+    # As in `shingle_sets`: room for a unit a byte, of which what is not written takes no memory.
+    growth = 1 if d.kind == TOKENS else d.table.growth
+    size = int(d.texts.offsets[rows] - d.texts.offsets[0]) * growth
+    found = np.empty(size + rows, np.uint64)
     offsets = np.zeros(rows + 1, np.int64)
     for row in range(rows):
-        to = offsets[row]
-        if texts.valid[row]:
-            at, end = texts.offsets[row], texts.offsets[row + 1]
-            text = np.empty(capacity(end - at, table), np.uint8)
-            size = normalise(texts.data, at, end, table, split, text, 0)
-            starts = unit_starts(text, size, by_words)
-            for unit in range(len(starts) - 1):
-                h = _FNV_BASIS
-                for i in range(starts[unit], starts[unit + 1] - int(by_words)):
-                    h = np.uint64((h ^ np.uint64(text[i])) * _FNV_PRIME)
-                found[to] = mix64(h)
-                to += 1
-        offsets[row + 1] = to
+        offsets[row + 1] = offsets[row]
+        if d.texts.valid[row]:
+            text, starts = units_of(d, row)
+            units = len(starts) - 1
+            if units > 0:
+                gram_hashes(text, starts, gap(d), 1, found[offsets[row] : offsets[row] + units])
+                offsets[row + 1] += units
     return found[: offsets[rows]], offsets

@@ -60,7 +60,7 @@ def step_over(edges: list[tuple[int, int]], count: int) -> Step:
         columns = {
             "shard": pa.array([i // ROWS for i in members], pa.int32()),
             "row": pa.array([i % ROWS for i in members], pa.int64()),
-            "keeper_place": pa.array([place(label[i]) for i in members], pa.int64()),
+            "label": pa.array([place(label[i]) for i in members], pa.int64()),
         }
         return GroupOutput(pa.table(columns))
 

@@ -8,15 +8,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.dedup.kernels.compiled import texts_of
 from services.dedup.kernels.edit_distance import (
     distance,
     edit_similarities,
     most_edits,
     room_for,
-    text_units,
+    unit_sequences,
 )
-from services.dedup.normalization import table_of
+from services.dedup.shingles import ShingleParams, documents, shingle_hashes
 
 SEQUENCES = st.lists(st.integers(0, 3), max_size=30)
 
@@ -99,12 +98,29 @@ def test_similarities_of_many_pairs(sequences, least):
         assert got == (similarity if similarity >= least else -1)
 
 
+def units(texts, **params):
+    """The units of each text, as numbers."""
+    column = pa.chunked_array([pa.array(texts, pa.large_string())])
+    found, offsets = unit_sequences(documents(column, ShingleParams(**params)))
+    return [found[i:k].tolist() for i, k in pairwise(offsets.tolist())]
+
+
 def test_units_in_their_order():
-    column = pa.chunked_array([["A b, a", None, "", "b A"]])
-    units, offsets = text_units(texts_of(column), table_of("simplify"), True, True)
-    words = [units[i:k].tolist() for i, k in pairwise(offsets.tolist())]
+    texts = ["A b, a", None, "", "b A"]
+    words = units(texts)
     assert [len(w) for w in words] == [3, 0, 0, 2]
     assert words[0][0] == words[0][2] == words[3][1]
     assert words[0][1] == words[3][0] != words[0][0]
-    units, offsets = text_units(texts_of(column), table_of("none"), False, False)
-    assert np.diff(offsets).tolist() == [6, 0, 0, 3]
+    assert [len(u) for u in units(texts, unit="characters", normalization="none")] == [6, 0, 0, 3]
+
+
+@pytest.mark.parametrize("unit", ["words", "characters", "tokens", "jieba"])
+def test_as_many_units_as_shingles_of_one(unit):
+    """Where no unit occurs twice; neighbours of a null and of nothing too."""
+    texts = [None, "abc déf 我爱 北京", "", "xyz"]
+    sequences = units(texts, unit=unit)
+    column = pa.chunked_array([pa.array(texts, pa.large_string())])
+    sets, offsets = shingle_hashes(column, ShingleParams(unit=unit, ngram=1))
+    bounds = list(pairwise(offsets.tolist()))
+    assert [sorted(set(s)) for s in sequences] == [sets[i:k].tolist() for i, k in bounds]
+    assert len(sequences[1]) > 3
