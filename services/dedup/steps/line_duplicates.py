@@ -75,6 +75,7 @@ def sort(scope: Scope, partition: int, params: LineParams) -> GroupOutput:
     units = sort_tasks(params, len(scope.batch.shards))
     shards = shards_of(partition, units, len(scope.batch.shards))
     files: dict[str, bytes | Path] = {}
+    counts = {"lines": 0, "repeated_in_document": 0, "removed": 0}
 
     def batches() -> Iterator[pa.RecordBatch]:
         for piece in _gathered(_pieces(scope, shards, params), scope.memory):
@@ -85,9 +86,12 @@ def sort(scope: Scope, partition: int, params: LineParams) -> GroupOutput:
                 files[run_name(len(files))] = write_run(one_each(entries, found, params.keep))
             places = np.concatenate((piece.repeats[0], entries.places[gone]))
             lines = np.concatenate((piece.repeats[1], entries.columns["line"][gone]))
+            counts["lines"] += len(entries) + len(piece.repeats[0])
+            counts["repeated_in_document"] += len(piece.repeats[0])
+            counts["removed"] += len(places)
             yield cut_batch(*sorted_cuts(places, lines))
 
-    return GroupOutput(pa.RecordBatchReader.from_batches(CUTS, batches()), files)
+    return GroupOutput(pa.RecordBatchReader.from_batches(CUTS, batches()), files, counts)
 
 
 def _pieces(scope: Scope, shards: range, params: LineParams) -> Iterator[_Piece]:
@@ -167,13 +171,16 @@ def match(scope: Scope, partition: int, params: LineParams) -> GroupOutput:
     base = (scope.index(params.index).base if params.index is not None else 0) << ROW_BITS
     low, high = partition_range(partition, params.partitions)
     cuts = CutSorter(scope.memory // 4)
+    removed = 0
     # Beside a window there is what `copies` picks of it: as much again.
     for window in windows(runs, low, high, scope.memory // 4):
         gone = losers(window, copies(window), params.keep)
         places = window.places[gone] - base
         own = places >= 0
         cuts.add(places[own], window.columns["line"][gone][own])
-    return GroupOutput(pa.RecordBatchReader.from_batches(CUTS, cuts.batches()))
+        removed += int(own.sum())
+    batches = pa.RecordBatchReader.from_batches(CUTS, cuts.batches())
+    return GroupOutput(batches, counts={"removed": removed})
 
 
 def join(rows: pa.Table, keyed: pa.Table, _params: LineParams) -> pa.Table:
