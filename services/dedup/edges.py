@@ -61,7 +61,8 @@ def _counted(left: Int64Array, right: Int64Array) -> tuple[Int64Array, Int64Arra
         pairs.sort()
         starts = np.flatnonzero(_differs(pairs))
         pairs, shared = pairs[starts], np.diff(starts, append=len(pairs))
-        a, b = np.divmod(pairs, np.uint64(rights.count))
+        a = pairs // np.uint64(rights.count)  # np.divmod takes five times as long
+        b = pairs - a * np.uint64(rights.count)
         return lefts.places(a), rights.places(b), shared.astype(np.int32)
     order = np.lexsort((right, left))
     left, right = left[order], right[order]
@@ -93,5 +94,7 @@ class _Places:
 
     def places(self, numbers: UInt64Array) -> Int64Array:
         """The places again."""
-        shards, rows = np.divmod(numbers.view(np.int64), self._rows)
-        return ((shards + self._first) << ROW_BITS) | rows
+        shards = numbers // np.uint64(self._rows)
+        rows = numbers - shards * np.uint64(self._rows)
+        places = ((shards + np.uint64(self._first)) << np.uint64(ROW_BITS)) | rows
+        return places.view(np.int64)
