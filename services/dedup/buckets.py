@@ -11,7 +11,8 @@ import tempfile
 from array import array
 from collections.abc import Iterator
 from contextlib import ExitStack
-from typing import IO, Any, Self, TypeAlias
+from io import FileIO
+from typing import Any, Self, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -30,12 +31,14 @@ class Buckets:
         self._types = {name: np.dtype(kind) for name, kind in types.items()}
         # Begin and end of each bucket's pieces, in records of the files.
         self._pieces = [array("q") for _ in range(count)]
-        self._files: dict[str, IO[bytes]] = {}
+        self._files: dict[str, FileIO] = {}
 
     def __enter__(self) -> Self:
         with ExitStack() as opened:
             for name in self._types:
-                self._files[name] = opened.enter_context(tempfile.TemporaryFile())
+                # Unbuffered: reads go by the descriptor, and what is written is large.
+                file = tempfile.TemporaryFile(buffering=0)
+                self._files[name] = opened.enter_context(file)
             self._opened = opened.pop_all()
         return self
 
@@ -75,7 +78,10 @@ class Buckets:
     def write(self, bounds: Int64Array, /, **columns: AnyArray) -> None:
         """Add records that are in the order of their buckets; i has [bounds[i], bounds[i + 1])."""
         for name, kind in self._types.items():
-            self._files[name].write(np.ascontiguousarray(columns[name], kind).data)
+            values = np.ascontiguousarray(columns[name], kind)
+            data = values.view(np.uint8).data
+            while len(data):
+                data = data[self._files[name].write(data) :]
         for bucket in np.flatnonzero(np.diff(bounds)).tolist():
             begin, end = (self.records + int(bounds[bucket + i]) for i in (0, 1))
             pieces = self._pieces[bucket]
@@ -114,7 +120,6 @@ class Buckets:
         columns = {}
         for name in names or self._types:
             kind = self._types[name]
-            self._files[name].flush()
             values = np.empty(count, kind)
             room, at = values.view(np.uint8).data, 0
             for begin, end in pieces:

@@ -78,8 +78,9 @@ COMPONENTS: Final = pa.schema(
 #: as numbers (16), its order (8) and what sorting ends takes (16); and the node's place (8), slots
 #: (16 at most), parent (8) and best match (24).
 END_BYTES: Final = 96
-#: Bytes that a row takes while its two ids are fetched and written: four times 100, and the rest.
-ROW_BYTES: Final = 512
+#: Bytes that a row takes while its two ids, of about 100 bytes, are fetched and written: as asked
+#: for, ordered, as read from disk and as columns; pools keep as much again.
+ROW_BYTES: Final = 2048
 #: How many rows are written at once, at most.
 MOST_ROWS: Final = 2**17
 

@@ -34,8 +34,9 @@ Float32Array: TypeAlias = npt.NDArray[np.float32]
 #: Ends of edges that the cuts are estimated from: with 1,000 buckets 250 each, so that one in a
 #: thousand is a fifth larger than meant.
 SAMPLED_ENDS: Final = 2**18
-#: Records handled at once: enough for the loops, and little beside the least memory.
-MOST_AT_ONCE: Final = 2**17
+#: Records handled at once, as a share of a bucket: little beside it, and yet so many that pieces of
+#: buckets are few (10^9 edges in 400 buckets are 600,000 pieces, 10 MB).
+AT_ONCE_OF_BUCKET: Final = 8
 #: Labels of roots, by place: themselves, but for documents of earlier batches.
 RootLabels: TypeAlias = Callable[[Int64Array], Int64Array]
 
@@ -56,6 +57,7 @@ class Components(NamedTuple):
 class _Rounds(NamedTuple):
     """What passes between the rounds, by bucket."""
 
+    at_once: int  # records handled at once
     pairs: Buckets  # edges at their later end
     ends: Buckets  # earlier ends of edges of other buckets
     moved: Buckets  # edges found while later buckets were linked
@@ -85,6 +87,7 @@ def components(
             return stack.enter_context(Buckets(count, **types))
 
         rounds = _Rounds(
+            at_once=at_once(capacity),
             pairs=spool if count == 1 else buckets(passing, **spool.types),
             ends=buckets(passing, place="i8"),
             moved=buckets(passing, large="i8", small="i8"),
@@ -105,6 +108,11 @@ def components(
         for bucket in range(count):
             _label(bucket, rounds, found, root_labels)
     return found
+
+
+def at_once(capacity: int) -> int:
+    """Records that are handled at once, where a bucket holds `capacity`."""
+    return max(1, capacity // AT_ONCE_OF_BUCKET)
 
 
 def _spool(edges: Iterable[pa.Table], spool: Buckets, capacity: int) -> Int64Array:
@@ -159,7 +167,7 @@ def distinct(values: Int64Array) -> Int64Array:
 
 def _spread(spool: Buckets, rounds: _Rounds, cuts: Int64Array) -> None:
     """Take edges to the bucket of their later end, and earlier ends to their own."""
-    for edges in spool.read(0, MOST_AT_ONCE):
+    for edges in spool.read(0, rounds.at_once):
         right, left = edges["right"], edges["left"]
         rounds.pairs.scatter(right, cuts, **edges)
         away = left[np.searchsorted(cuts, left, "right") != np.searchsorted(cuts, right, "right")]
@@ -180,7 +188,7 @@ def _link(bucket: int, rounds: _Rounds, found: Components, *, transitive: bool) 
     parents = np.arange(len(places))
     if transitive:
         _join(parents, pairs["right"], pairs["left"], rounds, found)
-        for moved in rounds.moved.read(bucket, MOST_AT_ONCE):
+        for moved in rounds.moved.read(bucket, rounds.at_once):
             large, small = (numbers_of(places, table, moved[n], low) for n in ("large", "small"))
             _join(parents, large, small, rounds, found)
     else:
@@ -204,7 +212,7 @@ def _nodes(bucket: int, low: int, pairs: dict[str, Any], rounds: _Rounds) -> Int
     left = pairs["left"]
     places = distinct(np.concatenate([pairs["right"], left[left >= low]]))
     waiting, count = [places], 0
-    for ends in rounds.ends.read(bucket, MOST_AT_ONCE):
+    for ends in rounds.ends.read(bucket, rounds.at_once):
         waiting.append(ends["place"])
         count += len(ends["place"])
         if count > len(waiting[0]):  # so that all together takes a few sorts
@@ -229,9 +237,9 @@ def _join(
     """Union of the ends of edges, encoded; what joins earlier buckets moves there."""
     from services.dedup.kernels.union_find import link
 
-    large, small = (np.empty(min(len(right), MOST_AT_ONCE), np.int64) for _ in range(2))
-    for at in range(0, len(right), MOST_AT_ONCE):
-        part = slice(at, at + MOST_AT_ONCE)
+    large, small = (np.empty(min(len(right), rounds.at_once), np.int64) for _ in range(2))
+    for at in range(0, len(right), rounds.at_once):
+        part = slice(at, at + rounds.at_once)
         moved = link(parents, right[part], left[part], large, small)
         rounds.moved.scatter(large[:moved], found.cuts, large=large[:moved], small=small[:moved])
 
@@ -245,12 +253,12 @@ def _label(bucket: int, rounds: _Rounds, found: Components, root_labels: RootLab
     labels = np.zeros(len(places), np.int64)
     root = parents == np.arange(len(places))
     labels[root] = root_labels(places[root])
-    for told in rounds.told.read(bucket, MOST_AT_ONCE):
+    for told in rounds.told.read(bucket, rounds.at_once):
         labels[told["node"]] = told["label"]
     resolve(parents, labels)
     found.labels.append(bucket, label=labels)
     table = number_table(places)
     by_bucket = np.arange(1, len(found.cuts) + 1)
-    for asked in rounds.asked.read(bucket, MOST_AT_ONCE):
+    for asked in rounds.asked.read(bucket, rounds.at_once):
         at = numbers_of(places, table, asked["place"], _low(bucket, found))
         rounds.told.scatter(asked["bucket"], by_bucket, node=asked["node"], label=labels[at])

@@ -20,7 +20,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from services.dedup.buckets import Buckets
-from services.dedup.components import MOST_AT_ONCE, Components
+from services.dedup.components import Components, at_once
 from services.dedup.duplicates import DuplicateParams
 from services.dedup.edges import Int64Array
 from shared.errors import PermanentError
@@ -148,7 +148,7 @@ def _elect(bucket: int, sums: Buckets, told: Buckets, capacity: int) -> None:
     by_bucket = np.arange(1, told.count)
     parts = -(-sums.size(bucket) // capacity)
     for part in range(parts):
-        records = _part(sums, bucket, part, parts)
+        records = _part(sums, bucket, part, parts, at_once(capacity))
         labels = records["label"]
         group, _, total, _, keeper = elect(
             np.argsort(labels), labels, records["total"], records["preference"], records["place"]
@@ -158,12 +158,12 @@ def _elect(bucket: int, sums: Buckets, told: Buckets, capacity: int) -> None:
         )
 
 
-def _part(sums: Buckets, bucket: int, part: int, parts: int) -> dict[str, Any]:
+def _part(sums: Buckets, bucket: int, part: int, parts: int, most: int) -> dict[str, Any]:
     """The sums of a share of a bucket's labels: of all, where they fit in memory together."""
     if parts == 1:
         return sums.all(bucket)
     chosen = []
-    for records in sums.read(bucket, MOST_AT_ONCE):
+    for records in sums.read(bucket, most):
         mine = records["label"] % parts == part
         chosen.append({name: values[mine] for name, values in records.items()})
     return {name: np.concatenate([c[name] for c in chosen]) for name in sums.types}

@@ -118,32 +118,18 @@ def resolve(parents: Int64Array, labels: Int64Array) -> None:
 
 
 @compiled
-def _grouped(groups: int, group: Int64Array) -> tuple[Int64Array, Int64Array]:
-    """Stable order of records by group, and where each group ends."""
-    ends = np.zeros(groups + 1, np.int64)
-    for i in range(len(group)):
-        ends[group[i] + 1] += 1
-    ends = np.cumsum(ends)
-    at = ends[:-1].copy()
-    order = np.empty(len(group), np.int64)
-    for i in range(len(group)):
-        order[at[group[i]]] = i
-        at[group[i]] += 1
-    return order, ends
-
-
-@compiled
-def _sort(order: Int64Array, values: Int64Array) -> None:
-    """Put positions of a few values in the order of the values."""
-    if len(order) > SMALL:
-        order[:] = order[np.argsort(values[order])]
+def _sort(keys: Int64Array, first: Int32Array, second: Float32Array) -> None:
+    """Sort a few keys, with two values each."""
+    if len(keys) > SMALL:
+        order = np.argsort(keys)
+        keys[:], first[:], second[:] = keys[order], first[order], second[order]
         return
-    for i in range(1, len(order)):
-        position, to = order[i], i
-        while to > 0 and values[order[to - 1]] > values[position]:
-            order[to] = order[to - 1]
+    for i in range(1, len(keys)):
+        key, one, two, to = keys[i], first[i], second[i], i
+        while to > 0 and keys[to - 1] > key:
+            keys[to], first[to], second[to] = keys[to - 1], first[to - 1], second[to - 1]
             to -= 1
-        order[to] = position
+        keys[to], first[to], second[to] = key, one, two
 
 
 @compiled
@@ -155,24 +141,33 @@ def best_pairs(
     The best has the greatest sum of `shared` (the first of equals), and comes with that sum and
     its greatest measure. -1 and NaN where there is none.
     """
-    order, ends = _grouped(nodes, right)
+    ends = np.zeros(nodes + 1, np.int64)
+    for i in range(len(right)):
+        ends[right[i] + 1] += 1
+    ends = np.cumsum(ends)
+    at = ends[:-1].copy()
+    places, keys, values = np.empty_like(left), np.empty_like(shared), np.empty_like(measured)
+    for i in range(len(right)):
+        to = at[right[i]]
+        at[right[i]] += 1
+        places[to], keys[to], values[to] = left[i], shared[i], measured[i]
     least, best = np.full(nodes, -1, np.int64), np.full(nodes, -1, np.int64)
     most, measure = np.zeros(nodes, np.int32), np.full(nodes, np.nan, np.float32)
     for node in range(nodes):
-        pairs = order[ends[node] : ends[node + 1]]
-        _sort(pairs, left)
-        i = 0
-        while i < len(pairs):
-            place, total, greatest = left[pairs[i]], np.int32(0), np.float32(np.nan)
-            while i < len(pairs) and left[pairs[i]] == place:
-                total += shared[pairs[i]]
-                if np.isnan(greatest) or measured[pairs[i]] > greatest:
-                    greatest = measured[pairs[i]]
+        i, end = ends[node], ends[node + 1]
+        if end == i:
+            continue
+        _sort(places[i:end], keys[i:end], values[i:end])
+        least[node] = places[i]
+        while i < end:
+            place, total, greatest = places[i], np.int32(0), np.float32(np.nan)
+            while i < end and places[i] == place:
+                total += keys[i]
+                if np.isnan(greatest) or values[i] > greatest:
+                    greatest = values[i]
                 i += 1
             if best[node] < 0 or total > most[node]:
                 best[node], most[node], measure[node] = place, total, greatest
-        if len(pairs):
-            least[node] = left[pairs[0]]
     return least, best, most, measure
 
 
