@@ -80,7 +80,7 @@ def sort_and_settle(
     count = len(scope.batch.shards)
     shards = shards_of(partition, sort_tasks(params, count), count)
     entries = entries_of(scope, column, shards, params.within, params.parts)
-    files: dict[str, bytes | Path] = {}
+    files: dict[str, Path] = {}
 
     def store(piece: Entries) -> tuple[Int64Array, Int64Array]:
         kept, left, right = settle(piece)
@@ -90,8 +90,13 @@ def sort_and_settle(
 
     def edges() -> Iterator[pa.RecordBatch]:
         # No name holds a piece while the next one is sorted.
-        for left, right in map(store, sorted_pieces(entries, scope.memory)):
-            yield from edge_batches(left, right)
+        try:
+            for left, right in map(store, sorted_pieces(entries, scope.memory)):
+                yield from edge_batches(left, right)
+        except BaseException:  # nobody will ask for the files
+            for path in files.values():
+                path.unlink()
+            raise
 
     return GroupOutput(pa.RecordBatchReader.from_batches(EDGES, edges()), files)
 

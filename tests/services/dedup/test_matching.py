@@ -20,6 +20,7 @@ from services.dedup.edges import EDGES, edge_batches
 from services.dedup.index import grouping
 from services.dedup.keys import KeyColumn, read_bands, read_hashes
 from services.dedup.matching import match, sort
+from shared.errors import TransientError
 from shared.index import ROW_BITS, StoredRun
 from shared.step import GroupOutput, Params, Phase
 from shared.testing_scope import TableScope
@@ -277,6 +278,23 @@ def test_outputs_leave_no_files(tmp_path, monkeypatch):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(grouping, "MERGE_FROM", 1)
         run_phases(TableScope(shards, memory=640), DuplicateParams(), HASHES)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_task_that_fails_leaves_no_files(tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+
+    class Broken(TableScope):
+        def rows(self, columns, shards=None):
+            yield from super().rows(columns, shards[:1])
+            assert list(tmp_path.iterdir())
+            raise TransientError("the store does not answer")
+
+    scope = Broken([hash_shard(list(range(50)))] * 2, memory=640)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(grouping, "MOST_SORT_TASKS", 1)
+        with pytest.raises(TransientError):
+            sort(scope, 0, DuplicateParams(), column=HASHES).table.read_all()
     assert list(tmp_path.iterdir()) == []
 
 
