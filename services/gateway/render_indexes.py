@@ -6,25 +6,23 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-_NUMBERS = ("batches", "entries", "bytes", "compactions", "uncompacted", "waiting")
-
 
 def listing(items: list[dict[str, Any]], console: Console) -> None:
-    """All indexes."""
+    """All indexes; runs are those of compactions and of batches that are in none."""
     table = Table(title="indexes", title_justify="left")
-    table.add_column("name", overflow="fold")
-    table.add_column("step", overflow="fold")
-    for name in _NUMBERS:
-        table.add_column(name, justify="right")
+    table.add_column("index", overflow="fold", min_width=12)
+    for name in ("batches", "entries", "bytes", "runs", "waiting"):
+        table.add_column(name, justify="right", no_wrap=True)
     table.add_column("background", overflow="fold")
     for item in items:
-        counts = (f"{_count(item[name]):,}" for name in _NUMBERS)
-        table.add_row(item["name"], item["step"], *counts, escape(item["compaction"]))
+        table.add_row(
+            f"{item['name']}/{item['step']}",
+            *(f"{item[name]:,}" for name in ("batches", "entries", "bytes")),
+            f"{len(item['compactions'])} + {item['uncompacted']}",
+            f"{len(item['waiting']):,}",
+            escape(item["compaction"]),
+        )
     console.print(table)
-
-
-def _count(value: Any) -> int:
-    return len(value) if isinstance(value, list) else int(value)
 
 
 def index(told: dict[str, Any], console: Console) -> None:

@@ -56,7 +56,7 @@ def three_sources(folder: Path, seed: int = 5) -> list[Path]:
 
 
 def batch_of(
-    paths: list[Path], name: str, chosen: dict[str, Any] | None = None, *, shard_bytes: int = 9000
+    paths: list[Path], name: str, chosen: dict[str, Any] | None = None, *, shard_bytes: int = 32000
 ) -> Batch:
     """A batch that has not been submitted."""
     return make_batch(paths, chosen or recipe(), shard_bytes=shard_bytes, name=name)
