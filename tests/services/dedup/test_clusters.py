@@ -113,6 +113,7 @@ def test_clusters_are_the_components_of_shared_bands(batch, memory):
         assert row["matched"] is None or int(row["matched"][1:]) in earlier
 
 
+@settings(deadline=None)
 @given(batches)
 def test_memory_changes_nothing_but_the_buckets(batch):
     tables = shards_of(batch)

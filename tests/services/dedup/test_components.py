@@ -1,5 +1,7 @@
 """Components in buckets of any size against sets merged by hand; best matches; temporary files."""
 
+import subprocess
+import sys
 from collections import defaultdict
 from contextlib import ExitStack
 from itertools import pairwise
@@ -179,6 +181,41 @@ def test_the_measure_of_the_best_match():
 @pytest.mark.parametrize("tables", [[], [EDGES.empty_table()], tables_of([(4, 4, 1)])])
 def test_no_edges(tables):
     assert run(tables, 1) == ({}, 1)
+
+
+MEASURED = """
+import sys
+from contextlib import ExitStack
+import numpy as np
+from services.dedup.components import components
+from services.dedup.edges import edge_table
+
+def tables(count):
+    random = np.random.default_rng(1)
+    for _ in range(count):
+        ends = random.integers(0, 800_000, (2, 50_000))
+        left, right = np.sort(ends // 1000 << 32 | ends % 1000, axis=0)
+        yield edge_table(left, right, np.ones(50_000, np.int32))
+
+def peak():
+    with open("/proc/self/status") as status:
+        return next(int(line.split()[1]) for line in status if line.startswith("VmHWM"))
+
+with ExitStack() as opened:
+    components(tables(1), 2**16, opened)
+    before = peak()
+    components(tables(16), 2**16, opened)
+    print(peak() - before)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_memory_is_that_of_a_bucket():
+    """800,000 edges, 38 MiB as they are stored, in buckets of 6 MiB."""
+    output = subprocess.run(
+        [sys.executable, "-c", MEASURED], capture_output=True, text=True, check=True
+    )
+    assert int(output.stdout) / 1024 < 16
 
 
 @given(st.lists(st.integers(-5, 5)))
