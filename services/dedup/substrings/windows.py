@@ -30,7 +30,12 @@ from services.dedup.substrings.fingerprints import (
     shards_of_task,
     text_at_once,
 )
-from services.dedup.substrings.ordering import Positions, PositionSorter, sorted_once
+from services.dedup.substrings.ordering import (
+    POSITION_BYTES,
+    Positions,
+    PositionSorter,
+    sorted_once,
+)
 from services.dedup.substrings.params import MARKS, SubstringParams, marks_table, stream
 from services.dedup.substrings.units import Documents, documents, units_of
 from shared.index import ROW_BITS
@@ -39,8 +44,8 @@ from shared.step import GroupOutput
 
 BoolArray = npt.NDArray[np.bool_]
 
-#: Shards whose candidates are read at once: each reading opens the tables of all partitions.
-SHARDS_AT_ONCE = 8
+#: Shards whose candidates are read at once, at most: each reading opens all partitions' tables.
+MOST_SHARDS = 64
 
 
 def hash_candidates(scope: Scope, partition: int, params: SubstringParams) -> GroupOutput:
@@ -91,11 +96,15 @@ def _repeated(entries: Entries) -> tuple[BoolArray, BoolArray]:
 
 def _windows_of_shards(scope: Scope, shards: range, params: SubstringParams) -> Iterator[Entries]:
     """The windows of candidates, in the order of their places."""
-    for begin in range(shards.start, shards.stop, SHARDS_AT_ONCE):
-        block = range(begin, min(begin + SHARDS_AT_ONCE, shards.stop))
+    begin, count = shards.start, 1
+    while begin < shards.stop:
+        block = range(begin, min(begin + count, shards.stop))
         wanted = _candidates(scope, block)
         for part in documents(scope, params, block, text_at_once(scope)):
             yield _windows(part, wanted, params)
+        # As many as would fill a quarter of the memory, but never less than one.
+        room = scope.memory // (4 * POSITION_BYTES) * len(block)
+        begin, count = block.stop, min(MOST_SHARDS, max(1, room // max(1, len(wanted.places))))
 
 
 def _candidates(scope: Scope, shards: range) -> Positions:
