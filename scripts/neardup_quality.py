@@ -203,10 +203,9 @@ def write(folder: Path, name: str, minhash: dict[str, Any], docs: Any, found: Fo
     with (folder / f"{name}.jsonl").open("w") as out:
         for key, (text, language) in docs.items():
             out.write(json.dumps({"id": key, "text": text, "lang": language}) + "\n")
+    setting = f"{minhash['bands']}x{minhash['rows']}-{minhash.get('unit', 'words')}"
     for kind, pairs in found._asdict().items():
-        with (folder / f"{name}-{minhash['bands']}x{minhash['rows']}-{kind}.jsonl").open(
-            "w"
-        ) as out:
+        with (folder / f"{name}-{setting}-{kind}.jsonl").open("w") as out:
             for a, b in sorted(pairs):
                 out.write(json.dumps({"id_a": ids[a], "id_b": ids[b]}) + "\n")
 
