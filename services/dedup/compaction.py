@@ -27,7 +27,7 @@ from shared.ranges import open_object
 from shared.settings import settings
 from shared.store import Store, to_json
 
-#: Entries a part: 0.9 GB, and about a minute of one core.
+#: Entries a part: 0.9 GB of 14 bytes each, and about 10 s of one core.
 PART_ENTRIES = 2**26
 
 

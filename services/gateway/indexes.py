@@ -6,7 +6,7 @@ from typing import Any
 from fastapi import APIRouter
 
 from services.gateway.models import GatewayDep, Page, PagingDep, page_of
-from shared.errors import NotFoundError
+from shared.errors import CorpusmillError, NotFoundError
 from shared.indexes.compactions import Compaction, cover, has_failed, is_asked, read_compactions
 from shared.indexes.log import DATA, Drop, History, Join, Member, history, names, names_of, read_log
 from shared.indexes.members import end_of, ready, rebuilding, run_files, waits
@@ -142,7 +142,10 @@ def _waiting(gw: GatewayDep) -> dict[str, list[dict[str, str]]]:
     """By index the batches that wait, and for whom."""
     found: dict[str, list[dict[str, str]]] = {}
     for batch in gw.catalog.active():
-        view = gw.catalog.view(batch)
+        try:
+            view = gw.catalog.view(batch)
+        except (CorpusmillError, ValueError):  # deleted now, or of steps that are gone
+            continue
         gw.catalog.refresh(view)
         for wait in waits(gw.store, view.pipeline, view.funnel.committed()):
             found.setdefault(wait.index, []).append({"batch": batch, "for": wait.batch})

@@ -1,6 +1,7 @@
 """The life of an index over batches of real documents, on a real store, by the tasks of workers."""
 
 import shutil
+from collections import Counter
 from datetime import timedelta
 
 import numpy as np
@@ -34,6 +35,7 @@ from tests.shared.indexes.support import (
     recipe,
     run,
     three_sources,
+    write_documents,
 )
 
 DAYS = ("a", "b", "c")
@@ -219,6 +221,30 @@ class TestCompaction:
         assert old.places.tolist() == new.places.tolist()
         assert large.entries == len(new) == size_of(store, large.runs).entries
         assert large.bytes == size_of(store, large.runs).bytes
+
+    def test_steps_of_a_recipe_have_indexes_of_their_own(self, tmp_path):
+        """Exact duplicates (keys with a check beside them) and near ones, both compacted."""
+        store = Store(str(tmp_path / "store"))
+        chosen = recipe()
+        rule = {"exact_duplicate": "keeper == true"}
+        exact = {"dedup.exact_duplicates_v1": {"index": "news"}, "keep": rule}
+        chosen["steps"][2:2] = ["dedup.text_hash_v1", exact]
+        indexes = ("news/exact_duplicates_v1", NEAR)
+        found = []
+        for name, seeds in (("a", [1, 2, 3]), ("b", [3, 4, 2]), ("c", [4, 5, 1])):
+            path = write_documents(tmp_path, f"{name}.jsonl", seeds, changed=name != "b")
+            found.append(kept(store, run(store, [path], name, chosen)))
+            for index in indexes:
+                advance(store, index, 60)
+        assert [len(f) for f in found] == [3, 1, 1]
+        assert [len(read_compactions(store, i)) for i in indexes] == [1, 1]
+        # As they are, what the second batch has: exact duplicates of its own documents.
+        path = write_documents(tmp_path, "d.jsonl", [3, 4, 6], changed=False)
+        pipeline = run(store, [path], "d", chosen)
+        assert len(kept(store, pipeline)) == 1
+        funnel = Funnel.read(store, pipeline)
+        dropped = sum((t.tally.dropped for t in funnel.stages.values()), Counter())
+        assert dropped == {"exact_duplicates_v1.exact_duplicate": 2}
 
     def test_in_parts_and_killed_between_them(self, days, monkeypatch):
         """Time runs out after each part; the parts that are there are not written again."""
