@@ -64,7 +64,7 @@ class Settings(BaseSettings):
     document_memory: int = 2 * 2**30
     """Careful mode: bytes of data that the guarded process may allocate."""
 
-    dedup_memory: int = Field(default=512 * 2**20, ge=16 * 2**20)
+    dedup_memory: int = Field(default=512 * 2**20, ge=256 * 2**20)
     """Bytes that the arrays of one deduplication task may take; what is more lies on disk."""
 
     index_fanout: int = Field(default=8, ge=2)

@@ -94,11 +94,13 @@ class Batch(BaseModel):
 
     @cached_property
     def scope(self) -> str:
-        """Identifies what a group step of this batch depends on: its shards, earlier batches."""
+        """Identifies what a group step depends on: shards, the crawl's name, earlier batches."""
         shards = [s.id for s in self.shards]
-        if not self.indexes:
+        crawl = self.labels.get("crawl")
+        if not self.indexes and crawl is None:
             return digest(shards)
-        return digest([shards, {name: m.model_dump() for name, m in self.indexes.items()}])
+        members = {name: m.model_dump() for name, m in self.indexes.items()}
+        return digest([shards, members, crawl])
 
 
 def unique_names(uris: list[str]) -> list[str]:

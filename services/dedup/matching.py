@@ -10,8 +10,9 @@ settled when it is sorted, so that a key has one entry a run, however many pages
 pairs are verified, the first may turn out not to be alike: all entries stay in the runs, and each
 is tied to the one before it as well.
 
-Which edges stand for a key depends on where runs are cut, by shards and memory; what they link does
-not. Each pair once a run or window, with the keys that they are known to share.
+Which edges stand for a key depends on where runs are cut: by shards and numbers of entries, so that
+neither the memory of a worker nor the order of tasks changes them; what they link depends on
+nothing. Each pair once a run or window, with the keys that they are known to share.
 
 Bound by sorting (33 ns an entry and pass) and by reading and writing 14 bytes of each.
 """

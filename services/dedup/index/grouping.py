@@ -35,6 +35,9 @@ MERGE_FROM = 32
 #: Bytes that an entry takes while a piece is sorted: key and place, their sorted copies, the order
 #: and its room (8 each), and what is picked of them.
 SORT_ENTRY_BYTES = 64
+#: Entries of a piece, where memory allows: it does from the least setting of `dedup_memory` on, so
+#: that runs, and which pairs of equal documents are edges, do not depend on the setting.
+PIECE_ENTRIES = 2**21
 
 
 def sort_tasks(_params: Params, shards: int) -> int:
@@ -59,11 +62,12 @@ def run_name(number: int) -> str:
 
 
 def sorted_pieces(parts: Iterable[Entries], memory: int) -> Iterator[Entries]:
-    """Entries in the order of their places, sorted in pieces that take about `memory` bytes."""
+    """Entries in the order of their places, sorted in pieces that take `memory` bytes at most."""
     waiting: list[Entries] = []
     count = 0
     for part in parts:
-        room = max(1, memory // (SORT_ENTRY_BYTES + 3 * _column_bytes(part)))
+        fitting = memory // (SORT_ENTRY_BYTES + 3 * _column_bytes(part))
+        room = max(1, min(PIECE_ENTRIES, fitting))
         at = 0
         while at < len(part):
             end = min(len(part), at + room - count)
