@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 TORCH := torch==2.13.0
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint format kill-test parity bench results lock clean
+.PHONY: help install demo test lint format kill-test parity bench bench-dedup results lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
@@ -56,6 +56,9 @@ parity: install .venv-bench/installed ## Every rule's decisions beside datatrove
 
 bench: install .venv-bench/installed ## Pages a second by stage beside datatrove; writes docs/benchmarks.md
 	$(BIN)/python -m scripts.bench.run
+
+bench-dedup: install .venv-bench/installed ## Deduplication: signatures, scale, peers, substrings; writes docs/benchmarks.md
+	$(BIN)/python -m scripts.bench_dedup.run
 
 results: install ## Whole recipes on the open archives beside published rates; writes docs/results.md
 	$(BIN)/python scripts/results/run.py
