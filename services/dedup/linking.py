@@ -29,6 +29,9 @@ Int64Array = npt.NDArray[np.int64]
 #: Of a shingle that more documents of a component share, each is compared with the first and the
 #: one before it only: pairs, never whole buckets squared.
 MOST_SHARERS: Final = 16
+#: A shingle's pairs take up to so many times the memory of its entries: 15 pairs, of two numbers
+#: and what they share (20 bytes), in arrays that double as they grow, for an entry of 64.
+_PAIRS_OF_ENTRY: Final = 10
 
 
 def linked(
@@ -90,7 +93,7 @@ def _recovered(
     np.add.at(parts, component, roots == np.arange(len(roots)))
     inside = np.flatnonzero(parts[component] > 1)
     with local_runs(_keys(candidates, inside, least, memory), memory) as runs:
-        for window in windows(runs, 0, 2**64, memory):
+        for window in windows(runs, 0, 2**64, memory // _PAIRS_OF_ENTRY):
             left, right = pairs_of_keys(window.keys, window.places, roots, refuted, MOST_SHARERS)
             yield Pairs(left, right, np.zeros(len(left), np.int32))
 

@@ -1,8 +1,9 @@
 """Pairs of documents of one partition: put in order on disk, and measured.
 
 Documents are numbered within the partition in the order of their places. Pairs come in any order
-and number; sorted runs bring them into the order of their left documents, so that few documents at
-a time are in memory.
+and number; sorted runs bring them into the order of their right documents, so that few documents at
+a time are in memory. (A left one may be in as many pairs as there are documents, a right one is in
+as many as it has bands.)
 """
 
 import os
@@ -86,10 +87,10 @@ def _read(file: int, offset: int, length: int) -> bytes:
 
 @contextmanager
 def in_order(parts: Iterable[Pairs], candidates: int, memory: int) -> Iterator[Iterator[Pairs]]:
-    """All pairs by left, then right document, some at a time; each once, what it shares summed."""
+    """All pairs by right, then left document, some at a time; each once, what it shares summed."""
     spread = 2**64 // max(2, candidates)  # runs want keys that lie evenly over their range
     entries = (
-        Entries(p.left.astype(np.uint64) * np.uint64(spread), p.right, {"shared": p.shared})
+        Entries(p.right.astype(np.uint64) * np.uint64(spread), p.left, {"shared": p.shared})
         for p in parts
     )
     with local_runs(entries, memory) as runs:
@@ -97,11 +98,11 @@ def in_order(parts: Iterable[Pairs], candidates: int, memory: int) -> Iterator[I
 
 
 def _once(window: Entries, spread: int) -> Pairs:
-    left = (window.keys // np.uint64(spread)).astype(np.int64)
-    new = np.ones(len(left), np.bool_)
-    new[1:] = (left[1:] != left[:-1]) | (window.places[1:] != window.places[:-1])
+    right = (window.keys // np.uint64(spread)).astype(np.int64)
+    new = np.ones(len(right), np.bool_)
+    new[1:] = (right[1:] != right[:-1]) | (window.places[1:] != window.places[:-1])
     shared = np.add.reduceat(window.columns["shared"], np.flatnonzero(new), dtype=np.int32)
-    return Pairs(left[new], window.places[new], shared)
+    return Pairs(window.places[new], right[new], shared)
 
 
 def measure(
@@ -140,9 +141,9 @@ def _bytes(candidates: Candidates) -> Int64Array:
 
 def _parts(pairs: Pairs, sizes: Int64Array, memory: int) -> Iterator[slice]:
     """Neighbouring pairs whose documents take about `memory` bytes together; one at least."""
-    first = np.ones(len(pairs.left), np.bool_)
-    first[1:] = pairs.left[1:] != pairs.left[:-1]
-    ends = np.cumsum(sizes[pairs.right] + np.where(first, sizes[pairs.left], 0))
+    first = np.ones(len(pairs.right), np.bool_)
+    first[1:] = pairs.right[1:] != pairs.right[:-1]
+    ends = np.cumsum(sizes[pairs.left] + np.where(first, sizes[pairs.right], 0))
     begin, taken = 0, 0
     while begin < len(ends):
         end = max(begin + 1, int(np.searchsorted(ends, taken + memory, "right")))

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from services.dedup.edges import edge_table
+from services.dedup.pairs import Pairs, in_order
 from services.dedup.shingles import ShingleParams
 from services.dedup.verification import (
     Verification,
@@ -262,3 +263,15 @@ def test_where_nothing_is_verified_there_are_no_tasks():
 def test_bands_of_unknown_shingles_are_refused():
     with pytest.raises(UsageError, match="minhash_v1"):
         shingle_params(TableScope([]), VerifiedParams(verify=Verification()))
+
+
+def test_a_document_of_all_pairs_does_not_fill_the_memory():
+    """The first of a hot bucket: its pairs come a window at a time, each once."""
+    count, memory = 50_000, 2**20
+    star = Pairs(np.zeros(count, np.int64), np.arange(1, count + 1), np.ones(count, np.int32))
+    with in_order([star] * 4, count + 1, memory) as ordered:
+        windows = list(ordered)
+    assert max(len(w.right) for w in windows) <= memory // 64
+    assert np.concatenate([w.right for w in windows]).tolist() == list(range(1, count + 1))
+    assert {*np.concatenate([w.shared for w in windows]).tolist()} == {4}
+    assert not any(w.left.any() for w in windows)
