@@ -140,7 +140,7 @@ def run_phase(
     files = {}
     for name, data in output.files.items():
         files[name] = f"{stage.folder}{unit}-{_content(data)}-{name}"
-        if bound.step.sink:
+        if bound.step.sink and not stage.phase.scratch:
             files[name] = f"{bound.step.sink}/{pipeline.sink_id(bound)}/{name}"
         if isinstance(data, bytes):
             store.put(files[name], data)

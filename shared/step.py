@@ -73,13 +73,14 @@ class Phase:
     `partitions` gives the number of tasks from the parameters and the batch's number of shards (0:
     the phase is not needed); `run(scope, partition, params)` computes one of them. `joined` says
     whether its rows go to the step's join: they are then sorted by `shard` and `row`, their first
-    columns.
+    columns. Files of a `scratch` phase are no part of what a sink writes, only for later phases.
     """
 
     name: str
     run: Callable[["Scope", int, Any], GroupOutput]
     partitions: Callable[[Any, int], int] = lambda _params, _shards: 1
     joined: Callable[[Any], bool] = lambda _params: False
+    scratch: bool = False
 
 
 @dataclass(frozen=True)

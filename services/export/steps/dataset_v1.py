@@ -3,13 +3,16 @@
 `export.masked_dataset_v1` is the same with a loss mask: it reads `spans` too.
 """
 
+from dataclasses import asdict
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 from blake3 import blake3
 from pydantic import Field
 
+from services.export.encoding import encode_tasks
 from shared.dataset import (
     DatasetManifest,
     FileRecord,
@@ -68,13 +71,17 @@ COUNTS_SCHEMA = pa.schema(
 )
 
 
-def _output(files: dict[str, bytes], **counts: int) -> GroupOutput:
-    records = [
-        {"name": name, "bytes": len(data), "blake3": blake3(data).hexdigest()}
-        for name, data in files.items()
-    ]
+def _output(files: dict[str, Path] | dict[str, bytes], **counts: int) -> GroupOutput:
+    records = [{"name": name, **_described(data)} for name, data in files.items()]
     row = {"counts": list(counts.items()), "files": records}
     return GroupOutput(pa.Table.from_pylist([row], schema=COUNTS_SCHEMA), files)
+
+
+def _described(data: Path | bytes) -> dict[str, Any]:
+    """Size and hash of a file."""
+    if isinstance(data, bytes):
+        return {"bytes": len(data), "blake3": blake3(data).hexdigest()}
+    return {"bytes": data.stat().st_size, "blake3": blake3().update_mmap(data).hexdigest()}
 
 
 def make_tokenizer(scope: Scope, _partition: int, params: DatasetParams) -> GroupOutput:
@@ -96,32 +103,39 @@ def make_tokenizer(scope: Scope, _partition: int, params: DatasetParams) -> Grou
     )
 
 
+def encode(scope: Scope, task: int, params: DatasetParams, *, masked: bool) -> GroupOutput:
+    """Phase 2, once for some shards: their tokens and text, for each token shard apart."""
+    from services.export.bpe import load_encoder
+    from services.export.encoding import encode_shards
+
+    encoder = load_encoder(scope.file("tokenizer", TOKENIZER_FILE), params.eos)
+    file = encode_shards(
+        scope,
+        MASKED_READS if masked else READS,
+        task,
+        encoder=encoder,
+        dtype=dtype_of(encoder.vocab_size),
+        seed=params.seed,
+        partitions=params.partitions,
+        text=params.text_parquet,
+    )
+    return GroupOutput(pa.table({}), {"encoded.bin": file})
+
+
 def write_shard(
     scope: Scope, partition: int, params: DatasetParams, *, masked: bool
 ) -> GroupOutput:
-    """Phase 2, once a token shard: tokens, their mask, index, text."""
+    """Phase 3, once a token shard: tokens, their mask, index, text."""
     from services.export.bpe import load_encoder
-    from services.export.packing import pack_partition
+    from services.export.writing import write_partition
 
     encoder = load_encoder(scope.file("tokenizer", TOKENIZER_FILE), params.eos)
-    dtype = dtype_of(encoder.vocab_size)
-    reads = MASKED_READS if masked else READS
-    packed = pack_partition(scope, reads, partition, params.partitions, params.seed, encoder, dtype)
-    data = {
-        "tokens_file": packed.tokens,
-        "index_file": packed.index,
-        "text_file": packed.text,
-        "mask_file": packed.mask,
-    }
     names = _file_names(partition, params, masked=masked)
+    files, counts = write_partition(scope, partition, dtype_of(encoder.vocab_size), names)
     return _output(
-        {name: data[kind] for kind, name in names.items()},
-        documents=packed.documents,
-        empty_documents=packed.empty_documents,
-        tokens=packed.token_count,
-        masked_tokens=packed.masked_tokens,
-        sequences=sequence_count(packed.token_count, params.sequence_length),
-        characters=packed.characters,
+        {names[kind]: path for kind, path in files.items()},
+        **asdict(counts),
+        sequences=sequence_count(counts.tokens, params.sequence_length),
     )
 
 
@@ -141,7 +155,7 @@ def _file_names(partition: int, params: DatasetParams, *, masked: bool) -> dict[
 def write_manifest(
     scope: Scope, _partition: int, params: DatasetParams, *, masked: bool
 ) -> GroupOutput:
-    """Phase 3: the manifest, and the card from the same values. No clock, no host."""
+    """Phase 4: the manifest, and the card from the same values. No clock, no host."""
     from services.export.card import dataset_card
 
     manifest = _manifest(scope, params, masked=masked)
@@ -201,6 +215,12 @@ def _counted(table: pa.Table) -> tuple[dict[str, Any], list[FileRecord]]:
 def _phases(*, masked: bool) -> tuple[Phase, ...]:
     return (
         Phase("tokenizer", make_tokenizer),
+        Phase(
+            "encode",
+            partial(encode, masked=masked),
+            partitions=lambda _params, shards: encode_tasks(shards),
+            scratch=True,
+        ),
         Phase(
             "write",
             partial(write_shard, masked=masked),

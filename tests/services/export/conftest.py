@@ -88,6 +88,7 @@ def export() -> Callable[..., dict[str, bytes]]:
         return {
             name: scope.file(phase.name, name, partition)
             for phase in step.phases
+            if not phase.scratch
             for partition in range(scope.units(phase.name))
             for name in scope.files(phase.name, partition)
         }

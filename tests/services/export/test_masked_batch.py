@@ -61,7 +61,12 @@ def run(tmp_path):
         batch = make_batch([tmp_path / "a.warc.gz"], recipe, shard_bytes=2048)
         assert len(batch.shards) > 1
         pipeline, _ = drive(store, batch)
-        return masked_texts(store, pipeline.datasets[0])
+        (dataset,) = pipeline.datasets
+        folder = f"datasets/{dataset}/"
+        files = {entry.key.removeprefix(folder) for entry in store.list(folder)}
+        described = {f.name for f in read_manifest(store, dataset).files}
+        assert files == described | {"README.md", "manifest.json"}  # and nothing of other phases
+        return masked_texts(store, dataset)
 
     return make
 

@@ -213,4 +213,4 @@ def test_real_pages_come_back_from_their_tokens(data_path, scope_of, export):
 def test_the_registry_knows_the_sink():
     step = load_registry()["export.dataset_v1"]
     assert step.sink == "datasets"
-    assert [p.name for p in step.phases] == ["tokenizer", "write", "manifest"]
+    assert [p.name for p in step.phases] == ["tokenizer", "encode", "write", "manifest"]
