@@ -7,12 +7,17 @@ from typing import Any
 
 from shared.columns import read_columns, read_receipt
 from shared.indexes.joining import submit
+from shared.indexes.members import waits
+from shared.plan import runnable
+from shared.progress import Funnel
+from shared.run import run_task
 from shared.schema import KEPT, VERDICT_SCHEMA
 from shared.shards import Batch
 from shared.stages import Pipeline
 from shared.store import Store
 from shared.testing import drive, make_batch, prose
 
+DAYS = ("a", "b", "c")
 NEAR = "news/near_duplicates_v1"
 
 
@@ -109,3 +114,20 @@ def is_committed(store: Store, pipeline: Pipeline, phase: str) -> bool:
     """Whether all tasks of a phase of the duplicate step have their receipts."""
     stage = next(s for s in pipeline.stages if s.phase and s.phase.name == phase)
     return all(read_receipt(store, stage.folder, u) is not None for u in pipeline.units(stage))
+
+
+def waiting(store: Store, pipeline: Pipeline) -> list[tuple[str, str]]:
+    """The phases of a batch that wait, and for which batch."""
+    funnel = Funnel(pipeline)
+    funnel.update(store, pipeline)
+    found = waits(store, pipeline, funnel.committed())
+    return [(pipeline.stages[w.stage].phase.name, w.batch) for w in found]
+
+
+def run_until(store: Store, pipeline: Pipeline, phase: str) -> None:
+    """Run a batch's tasks until a phase is committed."""
+    while not is_committed(store, pipeline, phase):
+        funnel = Funnel(pipeline)
+        funnel.update(store, pipeline)
+        for ref in list(runnable(pipeline, funnel.committed())):
+            run_task(store, pipeline, ref)

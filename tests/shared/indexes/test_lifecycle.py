@@ -1,6 +1,5 @@
 """The life of an index over batches of real documents, on a real store, by the tasks of workers."""
 
-import shutil
 from collections import Counter
 from datetime import timedelta
 
@@ -8,15 +7,14 @@ import numpy as np
 import pytest
 
 from services.dedup.compaction import advance, compact
-from shared.errors import ConflictError, NotFoundError, UsageError
 from shared.index import ROW_BITS
 from shared.indexes import compactions
 from shared.indexes.compactions import cover, due, garbage, read_compactions
 from shared.indexes.joining import submit
 from shared.indexes.log import DATA, history, read_log
-from shared.indexes.members import ready, waits
+from shared.indexes.members import ready
 from shared.indexes.rebuilding import ask_compaction, begin_rebuild, end_rebuild, missing_tasks
-from shared.indexes.removal import drop_batch, drop_everywhere, drop_index
+from shared.indexes.removal import drop_batch
 from shared.indexes.sizes import size_of
 from shared.indexes.view import StoredIndex
 from shared.progress import Funnel
@@ -25,54 +23,18 @@ from shared.stages import compile_batch
 from shared.store import Store
 from shared.testing import drive
 from tests.shared.indexes.support import (
+    DAYS,
     NEAR,
     batch_of,
     clusters,
-    end,
     is_committed,
     kept,
-    outcomes,
     recipe,
     run,
-    three_sources,
+    run_until,
+    waiting,
     write_documents,
 )
-
-DAYS = ("a", "b", "c")
-
-
-@pytest.fixture(scope="module")
-def sources(tmp_path_factory):
-    return three_sources(tmp_path_factory.mktemp("days"))
-
-
-@pytest.fixture(scope="module")
-def at_once(tmp_path_factory, sources):
-    """All days in one batch, under an index of its own: store and pipeline."""
-    store = Store(str(tmp_path_factory.mktemp("once")))
-    return store, run(store, sources, "all")
-
-
-@pytest.fixture(scope="module")
-def three_days(tmp_path_factory, sources):
-    """A batch a day, one after the other: store and pipelines."""
-    store = Store(str(tmp_path_factory.mktemp("days") / "store"))
-    return store, [run(store, [p], name) for p, name in zip(sources, DAYS, strict=True)]
-
-
-@pytest.fixture
-def days(tmp_path, three_days):
-    """The same in a store of the test's own."""
-    store, pipelines = three_days
-    shutil.copytree(store.url, tmp_path / "store")
-    return Store(str(tmp_path / "store")), pipelines
-
-
-def waiting(store: Store, pipeline) -> list[tuple[str, str]]:
-    funnel = Funnel(pipeline)
-    funnel.update(store, pipeline)
-    found = waits(store, pipeline, funnel.committed())
-    return [(pipeline.stages[w.stage].phase.name, w.batch) for w in found]
 
 
 def test_batches_after_each_other_keep_what_all_at_once_keep(days, at_once):
@@ -116,7 +78,7 @@ def test_a_batch_waits_for_those_before_it(tmp_path, sources, at_once):
     assert not is_committed(store, second, "match")
     assert waiting(store, second) == [("match", "a")]
     assert waiting(store, first) == []
-    _run_until(store, first, "sort")
+    run_until(store, first, "sort")
     assert waiting(store, second) == []
     drive(store, second.batch)
     assert is_committed(store, second, "match")
@@ -127,16 +89,6 @@ def test_a_batch_waits_for_those_before_it(tmp_path, sources, at_once):
     third = run(store, [sources[2]], "c")
     everything = set().union(*(kept(store, p) for p in (first, second, third)))
     assert everything == kept(*at_once)
-
-
-def _run_until(store: Store, pipeline, phase: str) -> None:
-    from shared.plan import runnable
-
-    while not is_committed(store, pipeline, phase):
-        funnel = Funnel(pipeline)
-        funnel.update(store, pipeline)
-        for ref in list(runnable(pipeline, funnel.committed())):
-            run_task(store, pipeline, ref)
 
 
 def test_a_task_that_is_too_early_is_tried_again_later(tmp_path, sources):
@@ -303,100 +255,6 @@ class TestCompaction:
         compactions.remove(store, NEAR, [small])
         assert [len(c.members) for c in read_compactions(store, NEAR)] == [3]
         assert not any(store.exists(key) for key in small.runs)
-
-
-class TestDropping:
-    def test_a_dropped_batch_is_not_seen_any_more(self, days, sources):
-        store, pipelines = days
-        files = [e.key for e in store.list("columns/") if e.key.endswith(".run")]
-        before = outcomes(store, pipelines[2])
-        for name in DAYS:
-            removed = drop_batch(store, "news", name)
-            assert removed.indexes == (NEAR,)
-            assert removed.objects > 0
-        assert not any(store.exists(key) for key in files)
-        assert outcomes(store, pipelines[2]) == before
-        again = run(store, [sources[2]], "c2")
-        alone = Store(store.url + "-alone")
-        assert kept(store, again) == kept(alone, run(alone, [sources[2]], "c"))
-        assert again.batch.indexes[NEAR].base == sum(len(p.batch.shards) for p in pipelines)
-
-    def test_again_does_no_harm(self, days):
-        store, _ = days
-        drop_batch(store, "news", "a")
-        log = read_log(store)
-        assert drop_batch(store, "news", "a").indexes == (NEAR,)
-        assert read_log(store) == log
-        with pytest.raises(NotFoundError, match="batch x is not in the index news"):
-            drop_batch(store, "news", "x")
-        with pytest.raises(NotFoundError, match="batch a is not in the index other"):
-            drop_batch(store, "other", "a")
-
-    def test_not_while_it_runs_or_is_read(self, tmp_path, sources):
-        store = Store(str(tmp_path))
-        submit(store, batch_of([sources[0]], "a"))
-        with pytest.raises(ConflictError, match="batch a has not ended"):
-            drop_batch(store, "news", "a")
-        run(store, [sources[0]], "a")
-        submit(store, batch_of([sources[1]], "b"))
-        with pytest.raises(ConflictError, match="batch b reads batch a in the index"):
-            drop_batch(store, "news", "a")
-        with pytest.raises(ConflictError, match="batch b has joined the index"):
-            drop_index(store, "news")
-        with pytest.raises(ConflictError, match="batch b has joined the index"):
-            begin_rebuild(store, "news")
-        end(store, "b", "cancelled")
-        drop_batch(store, "news", "a")
-
-    def test_a_batch_that_never_sorted_may_go_while_others_wait_for_it(self, tmp_path, sources):
-        store = Store(str(tmp_path))
-        submit(store, batch_of([sources[0]], "a"))
-        second = compile_batch(submit(store, batch_of([sources[1]], "b")))
-        drive(store, second.batch)
-        end(store, "a", "failed")
-        assert waiting(store, second) == [("match", "a")]
-        drop_batch(store, "news", "a")
-        assert waiting(store, second) == []
-        drive(store, second.batch)
-        alone = Store(store.url + "-alone")
-        assert kept(store, second) == kept(alone, run(alone, [sources[1]], "b"))
-
-    def test_a_retried_batch_says_that_what_it_saw_is_gone(self, days, sources):
-        store, _ = days
-        late = compile_batch(submit(store, batch_of([sources[2]], "late")))
-        _run_until(store, late, "sort")
-        end(store, "late", "failed")
-        drop_batch(store, "news", "b")
-        store.delete("batches/late/end.json")
-        with pytest.raises(UsageError, match="batch b was dropped from the index"):
-            drive(store, late.batch)
-
-    def test_of_a_failed_batch_receipts_go_too_so_that_a_retry_sorts_again(self, days):
-        store, pipelines = days
-        end(store, "c", "failed")
-        fresh = Store(store.url)
-        drop_batch(fresh, "news", "c")
-        assert not is_committed(store, pipelines[2], "sort")
-        assert is_committed(store, pipelines[1], "sort")
-
-    def test_a_deleted_batch_is_in_no_index(self, days):
-        store, _ = days
-        assert drop_everywhere(store, "b").indexes == (NEAR,)
-        assert [m.batch for m in history(read_log(store), NEAR).members] == ["a", "c"]
-        assert drop_everywhere(store, "nobody").indexes == ()
-
-    def test_a_whole_index(self, days, sources):
-        store, pipelines = days
-        ask_compaction(store, "news")
-        advance(store, NEAR, 60)
-        assert drop_index(store, "news").objects > 5
-        assert list(store.list(DATA)) == []
-        assert not [e for e in store.list("columns/") if e.key.endswith(".run")]
-        again = run(store, [sources[2]], "c2")
-        assert again.batch.indexes[NEAR].base == 0
-        assert kept(store, again) > kept(store, pipelines[2])
-        with pytest.raises(NotFoundError, match="there is no index other"):
-            drop_index(store, "other")
 
 
 def test_rebuilding_computes_lost_runs_again(days, sources):
