@@ -140,20 +140,26 @@ def _spool(edges: Iterable[pa.Table], spool: Buckets, capacity: int) -> Int64Arr
             measured=measured,
         )
         if len(right):
-            drawn = random.integers(0, len(right), random.poisson(len(right) / stride))
-            sample += [right[drawn], left[drawn]]
+            drawn = np.arange(len(right))
+            if stride > 1:
+                drawn = random.integers(0, len(right), random.poisson(len(right) / stride))
+            sample.append(np.stack([right[drawn], left[drawn]]))
             sampled += 2 * len(drawn)
         while sampled > SAMPLED_ENDS:
-            sample = [np.concatenate(sample)[::2]]
-            stride, sampled = stride * 2, len(sample[0])
+            sample = [np.concatenate(sample, axis=1)[:, ::2]]
+            stride, sampled = stride * 2, sample[0].size
     return _cuts(sample, -(-2 * spool.records // capacity))
 
 
 def _cuts(sample: list[Int64Array], count: int) -> Int64Array:
-    """The places that cut a sample into `count` parts alike; fewer where one place is often met."""
+    """The places that cut sampled edges into `count` parts alike; fewer where one is met often.
+
+    An edge lies at its later end; its earlier one is a node, however many edges begin there.
+    """
     if count < 2:
         return np.empty(0, np.int64)
-    ends = np.sort(np.concatenate(sample))
+    right, left = np.concatenate(sample, axis=1)
+    ends = np.sort(np.concatenate([right, distinct(left)]))
     return distinct(ends[np.arange(1, count) * len(ends) // count])
 
 
