@@ -1,8 +1,13 @@
 """What every child process of ours does first."""
 
+import atexit
 import ctypes
+import os
+import shutil
 import signal
 import sys
+import tempfile
+from pathlib import Path
 
 _PR_SET_PDEATHSIG = 1
 
@@ -31,3 +36,24 @@ def give_memory_back() -> None:
     if mallopt is not None:
         mallopt(_M_MMAP_THRESHOLD, _LARGE_BYTES)
         mallopt(_M_TRIM_THRESHOLD, _FREE_BYTES)
+
+
+_FOLDERS = "corpusmill-"
+
+
+def own_temporary_folder() -> Path:
+    """Put this process's temporary files into a folder of its own, which ends with it.
+
+    A process that is killed leaves its folder; the next one on the machine that gets here removes
+    the folders of those that are gone.
+    """
+    parent = Path(tempfile.gettempdir())
+    for folder in parent.glob(f"{_FOLDERS}*"):
+        number = folder.name.removeprefix(_FOLDERS)
+        if number.isdigit() and not Path("/proc", number).exists() and Path("/proc/self").exists():
+            shutil.rmtree(folder, ignore_errors=True)
+    own = parent / f"{_FOLDERS}{os.getpid()}"
+    own.mkdir(mode=0o700, exist_ok=True)
+    tempfile.tempdir = str(own)
+    atexit.register(shutil.rmtree, own, ignore_errors=True)
+    return own

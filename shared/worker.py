@@ -34,7 +34,7 @@ from shared.compute import Compute, compute, warm
 from shared.errors import CorpusmillError, PermanentError, TransientError
 from shared.leases import Leases
 from shared.plan import runnable_after
-from shared.processes import die_with_parent, give_memory_back
+from shared.processes import die_with_parent, give_memory_back, own_temporary_folder
 from shared.ref import REF, IndexRef, JobRef, TaskRef
 from shared.run import Done, run_task
 from shared.settings import settings
@@ -228,6 +228,7 @@ def _warm_up(**_: Any) -> None:
     """In the process that runs tasks: load steps and compiled loops before the first task."""
     die_with_parent()
     give_memory_back()
+    own_temporary_folder()
     configure_logging()
     leases.cache_clear()
     load_registry()
