@@ -15,6 +15,7 @@ All numbers are little-endian.
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
@@ -32,7 +33,10 @@ _TAIL_BYTES = 2**15
 
 
 class SectionWriter:
-    """Collects rows by section; `memory` bytes of them wait until they are written."""
+    """Collects rows by section; `memory` bytes of them wait until they are written.
+
+    A context: left by an error, it leaves no file.
+    """
 
     def __init__(self, memory: int) -> None:
         self._memory, self._held = memory, 0
@@ -40,6 +44,14 @@ class SectionWriter:
         self._directory: list[tuple[int, int, int, int]] = []
         self._file = tempfile.NamedTemporaryFile(suffix=".sections", delete=False)  # noqa: SIM115 (finish closes it)
         self._file.write(MAGIC)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is not None:
+            self._file.close()
+            Path(self._file.name).unlink()
 
     def add(self, rows: pa.Table, sections: Int64Array) -> None:
         """Put each row into its section, after those that are there."""

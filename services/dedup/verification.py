@@ -94,28 +94,30 @@ def gather(scope: Scope, unit: int, params: Any) -> GroupOutput:
     from services.dedup.kernels.jaccard import parts_of
 
     shards = len(scope.batch.shards)
-    writer = SectionWriter(scope.memory // 4)
-    for shard in shards_of(unit, gather_tasks(params, shards), shards):
-        here = range(shard, shard + 1)
-        known = [t.select(["row", COMPONENT]) for t in scope.keyed("cluster", here) if t.num_rows]
-        if not known:
-            continue
-        members = pa.concat_tables(known).sort_by("row")
-        [(_, rows)] = scope.rows(("text",), here)
-        texts = rows.column("text").take(
-            pa.array(np.searchsorted(_array(rows, "row"), _array(members, "row")))
-        )
-        table = pa.table(
-            {
-                "place": (shard << ROW_BITS) | _array(members, "row"),
-                "component": _array(members, COMPONENT),
-                "text": texts.cast(pa.large_string()),
-            }
-        )
-        for begin in range(0, table.num_rows, _SLICE):
-            part = table.slice(begin, _SLICE)
-            writer.add(part, parts_of(_array(part, "component"), params.verify.partitions, 1))
-    return GroupOutput(pa.table({}), {TEXTS: writer.finish()})
+    with SectionWriter(scope.memory // 4) as writer:
+        for shard in shards_of(unit, gather_tasks(params, shards), shards):
+            here = range(shard, shard + 1)
+            known = [
+                t.select(["row", COMPONENT]) for t in scope.keyed("cluster", here) if t.num_rows
+            ]
+            if not known:
+                continue
+            members = pa.concat_tables(known).sort_by("row")
+            [(_, rows)] = scope.rows(("text",), here)
+            texts = rows.column("text").take(
+                pa.array(np.searchsorted(_array(rows, "row"), _array(members, "row")))
+            )
+            table = pa.table(
+                {
+                    "place": (shard << ROW_BITS) | _array(members, "row"),
+                    "component": _array(members, COMPONENT),
+                    "text": texts.cast(pa.large_string()),
+                }
+            )
+            for begin in range(0, table.num_rows, _SLICE):
+                part = table.slice(begin, _SLICE)
+                writer.add(part, parts_of(_array(part, "component"), params.verify.partitions, 1))
+        return GroupOutput(pa.table({}), {TEXTS: writer.finish()})
 
 
 def verify(scope: Scope, partition: int, params: Any) -> GroupOutput:

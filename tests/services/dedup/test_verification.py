@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from services.dedup.edges import edge_table
 from services.dedup.pairs import Pairs, in_order
+from services.dedup.sections import SectionWriter
 from services.dedup.shingles import ShingleParams
 from services.dedup.verification import (
     Verification,
@@ -275,3 +276,16 @@ def test_a_document_of_all_pairs_does_not_fill_the_memory():
     assert np.concatenate([w.right for w in windows]).tolist() == list(range(1, count + 1))
     assert {*np.concatenate([w.shared for w in windows]).tolist()} == {4}
     assert not any(w.left.any() for w in windows)
+
+
+def test_a_task_that_fails_leaves_no_file(tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+
+    def fail():
+        with SectionWriter(100):
+            assert len(list(tmp_path.iterdir())) == 1
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
+    assert not list(tmp_path.iterdir())
