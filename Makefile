@@ -61,7 +61,7 @@ bench-dedup: install .venv-bench/installed ## Deduplication: signatures, scale, 
 	$(BIN)/python -m scripts.bench_dedup.run
 
 results: install ## Whole recipes on the open archives beside published rates; writes docs/results.md
-	$(BIN)/python scripts/results/run.py
+	$(BIN)/python -m scripts.results.run
 
 lock: install ## Write the lock files anew
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header requirements/bootstrap.in -o requirements/bootstrap.lock

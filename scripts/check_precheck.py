@@ -1,7 +1,7 @@
 """Proof of `extraction.precheck_v1`: the pages that are kept without it and dropped with it.
 
-    python scripts/check_precheck.py crawl/*.warc.gz --language en --language de
-    python scripts/check_precheck.py crawl/*.warc.gz --cache /tmp/texts --json > found.json
+    python -m scripts.check_precheck crawl/*.warc.gz --language en --language de
+    python -m scripts.check_precheck crawl/*.warc.gz --cache /tmp/texts --json > found.json
 
 Every page is extracted by trafilatura and its language decided as RefinedWeb does; then the
 pre-check's keep rule is asked what it would have dropped before. The pages that are lost by it are
@@ -13,20 +13,18 @@ import hashlib
 import json
 import sys
 import time
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
+from scripts.reference import read_archive
 from services.extraction.main_text import MainTextParams, page_text, reset_engines
 from services.extraction.page import read_page
 from services.extraction.steps.precheck_v1 import PrecheckParams, precheck_v1
-from services.extraction.steps.records_v1 import RecordsParams, records_v1
 from services.langid.steps.fasttext_v1 import FastTextParams, fasttext_v1
 from shared.rules import KeepRule
-from shared.shards import ShardReader
 
 RULE = "wanted_score >= 0.05 or null"
 FIELDS = ["document", "url", "payload", "content_type"]
@@ -72,20 +70,6 @@ def arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def pages(archive: Path) -> Iterator[pa.Table]:
-    """The documents of an archive, a few at a time."""
-    size = archive.stat().st_size
-    with archive.open("rb") as file:
-
-        def fetch(offset: int, length: int) -> bytes:
-            file.seek(offset)
-            return file.read(length)
-
-        reader = ShardReader(archive.name, size, 0, size, fetch)
-        for table in records_v1(reader, RecordsParams()):
-            yield table.select(FIELDS)
-
-
 def extracted(table: pa.Table, params: MainTextParams) -> pa.Table:
     """The text by trafilatura, its language and the seconds that it took, a row a page."""
     texts, seconds = [], []
@@ -111,7 +95,7 @@ def cached(archive: Path, params: MainTextParams, folder: Path | None) -> pa.Tab
     if path is not None and path.is_file():
         return pq.read_table(path)
     parts = []
-    for table in pages(archive):
+    for table in read_archive(archive):
         parts.append(extracted(table, params))
         done = sum(len(p) for p in parts)
         print(f"\r{archive.name}: {done} pages extracted", end="", file=sys.stderr, flush=True)
@@ -176,9 +160,11 @@ def main() -> int:
     for archive in args.archives:
         texts = cached(archive, params, args.cache)
         first = 0
-        for table in pages(archive):
+        for table in read_archive(archive):
             for finding in findings:
-                check(finding, table, texts.slice(first, len(table)), rule, args.score)
+                check(
+                    finding, table.select(FIELDS), texts.slice(first, len(table)), rule, args.score
+                )
             first += len(table)
             done = f"\r{archive.name}: {first} of {len(texts)} pages checked"
             print(done, end="", file=sys.stderr, flush=True)

@@ -1,6 +1,6 @@
 """Compare our trafilatura with the original on whole archives: the same text, and at what cost.
 
-    python scripts/check_trafilatura.py [--json] [--profile] [ARCHIVE …]
+    python -m scripts.check_trafilatura [--json] [--profile] [ARCHIVE …]
 
 Every page goes through both, one after the other, so that both see the same machine; CPU time.
 Without archives, all of the test data's `warc/open`. Exits with 1 where a text differs.
@@ -8,7 +8,6 @@ Without archives, all of the test data's `warc/open`. Exits with 1 where a text 
 
 import argparse
 import json
-import os
 import sys
 import time
 from collections import Counter
@@ -19,8 +18,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
+from scripts.reference import open_archives, read_archive
+
 PACKAGE = "services.extraction.engines.trafilatura"
 
 #: Where a part of the work is called from: (part, module, name), in the original and in ours.
@@ -68,21 +67,13 @@ Extract = Callable[..., str]
 
 def pages(archive: Path) -> list[str]:
     """The characters of all pages of an archive."""
-    from services.extraction.archive.formats import Options, read_rows
-    from services.extraction.archive.window import Window
     from services.extraction.page import read_page
 
     found = []
-    with archive.open("rb") as file:
-
-        def fetch(offset: int, length: int) -> bytes:
-            file.seek(offset)
-            return file.read(length)
-
-        size = archive.stat().st_size
-        options = Options(32 * 2**20, ("text",))
-        for row in read_rows(archive.name, Window(fetch, size), (0, size), options, Counter()):
-            page = None if row.payload is None else read_page(row.payload, row.content_type)
+    for table in read_archive(archive):
+        columns = (table[name].to_pylist() for name in ("payload", "content_type"))
+        for payload, content_type in zip(*columns, strict=True):
+            page = None if payload is None else read_page(payload, content_type)
             if page is not None and page.is_markup:
                 found.append(page.text)
     return found
@@ -227,12 +218,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    data = Path(os.environ.get("CORPUSMILL_TEST_DATA", ROOT.parent / "shared" / "data"))
     parser.add_argument("archives", nargs="*", type=Path, help="WARC files")
     parser.add_argument("--json", action="store_true", help="one JSON object a line")
     parser.add_argument("--profile", action="store_true", help="where the time goes, by part")
     arguments = parser.parse_args()
-    archives = arguments.archives or sorted((data / "warc" / "open").glob("*.warc.gz"))
+    archives = arguments.archives or open_archives()
     differing = 0
     for archive in archives:
         for favor_precision in (False, True):

@@ -1,6 +1,6 @@
 """Look for HTML of which our trafilatura and the original make different texts.
 
-    python scripts/fuzz_trafilatura.py --seconds 600 --seed 7 [--save FOLDER] [ARCHIVE ...]
+    python -m scripts.fuzz_trafilatura --seconds 600 --seed 7 [--save FOLDER] [ARCHIVE ...]
 
 Takes real pages, cuts, doubles and spikes them with tags and characters that the algorithm treats
 in ways of their own, and puts each through both. Without archives, all of the test data's
@@ -8,17 +8,14 @@ in ways of their own, and puts each through both. Without archives, all of the t
 """
 
 import argparse
-import os
 import random
 import re
 import sys
 import time
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(ROOT), str(ROOT / "scripts")]
-
-from check_trafilatura import outcome, pages  # noqa: E402
+from scripts.check_trafilatura import outcome, pages
+from scripts.reference import open_archives
 
 #: Longer pages only take longer.
 MOST_CHARACTERS = 60_000
@@ -153,7 +150,6 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    data = Path(os.environ.get("CORPUSMILL_TEST_DATA", ROOT.parent / "shared" / "data"))
     parser.add_argument("archives", nargs="*", type=Path, help="WARC files")
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--seed", type=int, default=0)
@@ -161,7 +157,7 @@ def main() -> None:
     arguments = parser.parse_args()
     from services.extraction.engines.trafilatura import main_text, reference, reset
 
-    archives = arguments.archives or sorted((data / "warc" / "open").glob("*.warc.gz"))
+    archives = arguments.archives or open_archives()
     pool = [html for a in archives for html in pages(a) if len(html) < MOST_CHARACTERS]
     rng = random.Random(arguments.seed)
     tried = differing = 0

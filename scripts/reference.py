@@ -1,7 +1,7 @@
-"""What the comparisons with datatrove share: its environment, the data, reading, the machine.
+"""What the comparisons share: datatrove's environment, the data, reading, the machine.
 
 `scripts/parity` compares decisions, `scripts/bench` time. They run from the project's root as
-`python -m scripts.parity.run`; the other side too, with its own interpreter.
+`python -m scripts.parity.run`, as all scripts do; the other side too, with its own interpreter.
 """
 
 import os

@@ -64,9 +64,6 @@ def warm(service: str) -> None:
             arrays = [_sample(_type_of(name)) for name in step.reads]
             for params in _conventions(step.params):
                 compute(step, params, pa.table(arrays, names=list(step.reads)))
-    segmentation = sys.modules.get("shared.text.segment")
-    if segmentation is not None:  # a step segments texts: other recipes by other conventions
-        segmentation.warm_segmentation()
 
 
 def _conventions(params: type[Params]) -> Iterator[Params]:

@@ -1,7 +1,7 @@
 """Funnels of whole recipes over the open archives, beside the papers' published rates.
 
-    python scripts/results/run.py                    # writes docs/results.md
-    python scripts/results/run.py --archives a.warc.gz --out /tmp/results.md
+    python -m scripts.results.run                    # writes docs/results.md
+    python -m scripts.results.run --archives a.warc.gz --out /tmp/results.md
 
 Each recipe runs as a user would run it: `corpusmill run ARCHIVES --recipe R --json`.
 """
@@ -18,19 +18,18 @@ from typing import Any
 import pyarrow.compute as pc
 import yaml
 
+from scripts.reference import DATA, ROOT, open_archives
 from shared.columns import read_columns
+from shared.recipe import absolute_resources, load_recipe, parse_yaml
 from shared.schema import KEPT
 from shared.shards import Batch
 from shared.stages import compile_batch
 from shared.store import Store
 
 HERE = Path(__file__).resolve().parent
-ROOT = HERE.parents[1]
 RECIPES = ("refinedweb", "fineweb", "c4")
-#: The same recipe with its language pre-check, and without.
-PRECHECK = ("refinedweb", "no_precheck")
-#: open-mini holds pages of the other open archives again.
-ARCHIVES = "warc/open/open-[eoz]*.warc.gz"
+#: What takes the language pre-check out of refinedweb.
+NO_PRECHECK = {"extraction.precheck_v1": {"params": {"languages": []}}}
 
 
 @dataclass(frozen=True)
@@ -149,42 +148,51 @@ def kept_documents(store: Store, batch: str) -> set[str]:
     return kept
 
 
-def precheck_chapter(archives: list[Path], work: Path) -> str:
-    """What refinedweb keeps with its language pre-check and without."""
-    store = Store(str(work))
-    runs = [run_recipe(HERE / f"{name}.yaml", archives, work) for name in PRECHECK]
-    with_it, without = (kept_documents(store, batch["id"]) for batch in runs)
-    other = sorted(with_it ^ without)
-    documents = runs[0]["funnel"]["documents"]
+def without_precheck(work: Path) -> Path:
+    """The recipe refinedweb without its language pre-check, as a file."""
+    raw = parse_yaml((HERE / "refinedweb.yaml").read_text(), "refinedweb")
+    changed = {**raw, "name": "refinedweb-no-precheck", "override": raw["override"] | NO_PRECHECK}
+    recipe = absolute_resources(load_recipe(changed), HERE)
+    path = work / "no-precheck.yaml"
+    path.write_text(yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False))
+    return path
+
+
+def precheck_chapter(batch: dict[str, Any], other: dict[str, Any], store: Store) -> str:
+    """What refinedweb keeps with its language pre-check (`batch`), and without (`other`)."""
+    with_it, without = (kept_documents(store, run["id"]) for run in (batch, other))
+    differing = sorted(with_it ^ without)
+    documents = batch["funnel"]["documents"]
     return (
         "## The language pre-check\n\n"
         f"`refinedweb` keeps {len(with_it)} of {documents} documents with its pre-check and "
-        f"{len(without)} without it; {len(other)} documents differ "
-        f"({percent(len(other), documents)}): {', '.join(other) or 'none'}.\n"
+        f"{len(without)} without it; {len(differing)} documents differ "
+        f"({percent(len(differing), documents)}): {', '.join(differing) or 'none'}.\n"
     )
 
 
 def main() -> None:
     """Run the recipes and write the page."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", type=Path, default=ROOT.parent / "shared" / "data")
     parser.add_argument("--archives", type=Path, nargs="*", help="default: all open archives")
     parser.add_argument("--recipes", nargs="*", default=RECIPES, choices=RECIPES)
     parser.add_argument("--out", type=Path, default=ROOT / "docs" / "results.md")
     arguments = parser.parse_args()
-    archives = arguments.archives or sorted(arguments.data.glob(ARCHIVES))
+    archives = arguments.archives or open_archives()
     if not archives:
-        sys.exit(f"no archives in {arguments.data}: name them with --archives")
+        sys.exit(f"no archives in {DATA}: name them with --archives")
     published = yaml.safe_load((HERE / "published.yaml").read_text())
-    chapters = []
+    chapters: list[str] = []
+    batches: dict[str, dict[str, Any]] = {}
     with tempfile.TemporaryDirectory() as work:
         for name in arguments.recipes:
             print(f"{name}: {len(archives)} archives", file=sys.stderr, flush=True)
-            batch = run_recipe(HERE / f"{name}.yaml", archives, Path(work))
-            chapters.append(chapter(name, batch, published[name]))
-        if "refinedweb" in arguments.recipes:
+            batches[name] = run_recipe(HERE / f"{name}.yaml", archives, Path(work))
+            chapters.append(chapter(name, batches[name], published[name]))
+        if "refinedweb" in batches:
             print("refinedweb without its pre-check", file=sys.stderr, flush=True)
-            chapters.append(precheck_chapter(archives, Path(work)))
+            other = run_recipe(without_precheck(Path(work)), archives, Path(work))
+            chapters.append(precheck_chapter(batches["refinedweb"], other, Store(work)))
     names = ", ".join(a.name for a in archives)
     head = (HERE / "head.md").read_text().format(archives=names)
     arguments.out.write_text("\n".join([head, *chapters]))

@@ -248,11 +248,3 @@ def ratio(part: npt.NDArray[Any], whole: npt.NDArray[Any]) -> Float64Array:
     result = np.zeros(len(whole), np.float64)
     np.divide(part, whole, out=result, where=whole != 0)
     return result
-
-
-def warm_segmentation() -> None:
-    """Call every loop of this module once, so that no task waits for compilers."""
-    segmented = Segmented(pa.chunked_array([["Warm up.\n\nTwice, 一次", None]]))
-    for name in (*_LOOPS, "words:spacy", "sentences:spacy"):
-        spans = segmented.spans(name)
-        assert len(spans.hashes) == len(spans.characters) == len(spans.have(characters.LETTER))

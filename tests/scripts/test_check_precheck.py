@@ -12,10 +12,15 @@ ROOT = Path(__file__).resolve().parents[2]
 
 def check(tmp_path, *options):
     archive = ROOT / "sample" / "sample-0.warc.gz"
-    command = [sys.executable, "scripts/check_precheck.py", str(archive), "--cache", str(tmp_path)]
-    return subprocess.run(
-        [*command, *options], capture_output=True, text=True, cwd=ROOT, env={"PYTHONPATH": "."}
-    )
+    command = [
+        sys.executable,
+        "-m",
+        "scripts.check_precheck",
+        str(archive),
+        "--cache",
+        str(tmp_path),
+    ]
+    return subprocess.run([*command, *options], capture_output=True, text=True, cwd=ROOT)
 
 
 @pytest.fixture(scope="module")

@@ -1,19 +1,14 @@
 """The comparison with published rates, from a funnel by hand."""
 
-import importlib.util
-from pathlib import Path
-
 import pytest
 import yaml
 
-from shared.recipe import load_recipe, parse_yaml
+from scripts.results import run as results
+from shared.recipe import absolute_resources, load_recipe, parse_yaml
 from shared.store import Store
 from shared.testing import drive, html_page, make_batch, prose, warc_gz, warc_record
 
-HERE = Path(__file__).resolve().parents[2] / "scripts" / "results"
-spec = importlib.util.spec_from_file_location("results", HERE / "run.py")
-results = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(results)
+HERE = results.HERE
 
 
 def stage(kept, *rules, failed=0):
@@ -64,6 +59,20 @@ def test_published_rates_name_rules_of_the_recipe(name):
             assert entry["after"] in rules
         for prefix in entry.get("drops", ()):
             assert any(rule.startswith(prefix) for rule in rules), prefix
+
+
+def test_the_precheck_is_all_that_the_other_recipe_lacks(tmp_path):
+    path = results.without_precheck(tmp_path)
+    other = load_recipe(parse_yaml(path.read_text(), "other"))
+    shipped = load_recipe(parse_yaml((HERE / "refinedweb.yaml").read_text(), "refinedweb"))
+    shipped = absolute_resources(shipped, HERE)
+    assert other.name != shipped.name
+    for step, without in zip(shipped.steps, other.steps, strict=True):
+        if step.step == "extraction.precheck_v1":
+            assert without.params == {**step.params, "languages": []} != step.params
+            assert without.keep == step.keep
+        else:
+            assert without == step
 
 
 def test_chapter_names_idle_rules_apart():

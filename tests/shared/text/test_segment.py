@@ -276,12 +276,6 @@ def test_a_share_of_nothing_is_zero():
     assert ratio(np.array([1, 0, 3]), np.array([2, 0, 4])).tolist() == [0.5, 0.0, 0.75]
 
 
-def test_warm_leaves_the_memo_alone():
-    before = module._last
-    module.warm_segmentation()
-    assert module._last is before
-
-
 def test_the_columns_that_are_remembered_do_not_pile_up():
     for n in range(100):
         segmented = module.segment(pa.chunked_array([[None if n % 2 else ""]], pa.large_string()))
