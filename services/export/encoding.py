@@ -6,7 +6,8 @@ file of its own; at the end these pieces are merged into one.
 
 from collections.abc import Iterator
 from contextlib import ExitStack
-from itertools import chain, pairwise
+from itertools import chain, groupby, pairwise
+from operator import itemgetter
 from pathlib import Path
 from typing import Self, TypeAlias
 
@@ -156,6 +157,11 @@ def _part(texts: pa.Table, bounds: Int64Array, partition: int) -> pa.Table:
     return texts.slice(low, high - low)
 
 
+def _whole(tables: list[pa.Table]) -> pa.Table:
+    """Tables as one, each column in one piece: a text file's bytes depend on it."""
+    return pa.concat_tables(tables).combine_chunks()
+
+
 def encode_shards(
     scope: Scope,
     reads: tuple[str, ...],
@@ -171,13 +177,14 @@ def encode_shards(
     shards = len(scope.batch.shards)
     mine = shards_of(task, encode_tasks(shards), shards)
     with Encoding(partitions, scope.memory) as encoding:
-        for shard, rows in scope.rows(reads, mine):
-            keys = order_keys(rows["document"], seed, "order")
-            entries = encode_rows(shard, rows, keys, encoder, dtype)
-            texts = None
-            if text:
-                place = pa.array(np.full(rows.num_rows, shard, np.int32))
-                texts = rows.append_column("shard", place).select(TEXT_SCHEMA.names)
-                texts = texts.cast(TEXT_SCHEMA)
-            encoding.add(entries, texts)
+        for shard, tables in groupby(scope.rows(reads, mine), itemgetter(0)):
+            entries, texts = [], []
+            for _, rows in tables:
+                keys = order_keys(rows["document"], seed, "order")
+                entries.append(encode_rows(shard, rows, keys, encoder, dtype))
+                if text:
+                    place = pa.array(np.full(rows.num_rows, shard, np.int32))
+                    placed = rows.append_column("shard", place).select(TEXT_SCHEMA.names)
+                    texts.append(placed.cast(TEXT_SCHEMA))
+            encoding.add(_whole(entries), _whole(texts) if text else None)
         return encoding.finish()

@@ -1,6 +1,8 @@
 """The shuffle from shards to token shards: the same bytes however it is cut, in bounded memory."""
 
 import tempfile
+from itertools import groupby
+from operator import itemgetter
 
 import numpy as np
 import pyarrow as pa
@@ -53,18 +55,35 @@ def test_neither_memory_nor_tasks_change_a_byte(
 
 def test_each_text_is_read_once_and_only_to_be_encoded(scope_of, export):
     scope = scope_of(SHARDS)
-    read = []
+    read = {"tokenizer": [], "encode": []}
     rows = scope.rows
 
     def counting(columns, shards=None):
         for shard, table in rows(columns, shards):
-            read.append((shard, "url" in columns))
+            phase = "encode" if "url" in columns else "tokenizer"
+            read[phase] += [(shard, row) for row in table["row"].to_pylist()]
             yield shard, table
 
     scope.rows = counting
     export(scope, partitions=5, vocab_size=300)
-    for_tokenizer, to_encode = ([s for s, url in read if url == which] for which in (False, True))
-    assert for_tokenizer == to_encode == list(range(len(SHARDS)))
+    everything = [(n, 3 * i) for n, rows in enumerate(SHARDS) for i in range(len(rows))]
+    assert read == {"tokenizer": everything, "encode": everything}
+
+
+def test_rows_may_come_in_any_number_of_tables(scope_of, export):
+    expected = export(scope_of(SHARDS), partitions=2, vocab_size=300)
+    for size in (1, 3, 1000):
+        scope = scope_of(SHARDS)
+        rows = scope.rows
+
+        def cut(columns, shards=None, rows=rows, size=size):
+            for shard, tables in groupby(rows(columns, shards), itemgetter(0)):
+                table = pa.concat_tables([t for _, t in tables])
+                for start in range(0, max(1, table.num_rows), size):
+                    yield shard, table.slice(start, size)
+
+        scope.rows = cut
+        assert export(scope, partitions=2, vocab_size=300) == expected
 
 
 @given(shards=st.integers(0, 2000))
