@@ -24,6 +24,8 @@ from shared.scope import Scope
 
 #: Rows of a row group of the index, held until it is full: about 100 MB of ids.
 INDEX_ROWS = 2**20
+#: Tables that are held by themselves: a small one takes kilobytes, whatever its rows.
+MOST_SMALL = 256
 
 
 @dataclass
@@ -110,6 +112,7 @@ class _Index:
     def __init__(self, path: Path) -> None:
         self._writer = pq.ParquetWriter(path, INDEX_SCHEMA, compression="zstd")
         self._held = [INDEX_SCHEMA.empty_table()]
+        self._small: list[pa.Table] = []
         self._rows = 0
         self._written = False
 
@@ -123,13 +126,17 @@ class _Index:
 
     def write(self, rows: pa.Table) -> None:
         """The next rows."""
-        self._held.append(rows)
+        self._small.append(rows)
         self._rows += rows.num_rows
+        if len(self._small) == MOST_SMALL:
+            self._held.append(pa.concat_tables(self._small).combine_chunks())
+            self._small.clear()
         if self._rows >= INDEX_ROWS:
             self._flush()
 
     def _flush(self) -> None:
-        table = pa.concat_tables(self._held).combine_chunks()
+        table = pa.concat_tables([*self._held, *self._small]).combine_chunks()
+        self._small.clear()
         self._writer.write_table(table.slice(0, INDEX_ROWS))
         self._written = True
         rest = table.slice(INDEX_ROWS)
