@@ -26,6 +26,8 @@ class Scope(Protocol):
     ) -> Iterator[tuple[int, pa.Table]]:
         """For each shard in order (of a range, or all): its position, and the rows still kept.
 
+        A shard comes as one table or several, of following rows, one of them empty where it has no
+        row.
         The tables have `row` (int64, position in the shard's spine), then the named columns.
         "text" is the text after all edits before this step; spans that are read beside it are
         spans of that text.

@@ -15,6 +15,9 @@ from shared.schema import conform
 from shared.shards import Batch, Source
 from shared.step import GroupOutput, Params, Step, load_registry
 
+#: Tables that a shard comes in.
+PIECES = 3
+
 _RECIPE = Recipe(
     name="web",
     source="none",
@@ -54,9 +57,12 @@ class TableScope:
     def rows(
         self, columns: tuple[str, ...], shards: range | None = None
     ) -> Iterator[tuple[int, pa.Table]]:
-        """The named columns of some shards."""
+        """The named columns of some shards, some rows at a time."""
         for shard in range(len(self.shards)) if shards is None else shards:
-            yield shard, self.shards[shard].select(["row", *columns])
+            table = self.shards[shard].select(["row", *columns])
+            at_once = table.num_rows // PIECES + 1
+            for start in range(0, max(1, table.num_rows), at_once):
+                yield shard, table.slice(start, at_once)
 
     def units(self, phase: str) -> int:
         """Partitions that a phase has run."""

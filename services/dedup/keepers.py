@@ -49,7 +49,7 @@ def preference_of(scope: Scope, params: DuplicateParams, length: str) -> Prefere
 
 
 def values_at(scope: Scope, column: str, places: Int64Array) -> Iterator[pa.ChunkedArray]:
-    """A column at ascending places of the batch, shard by shard.
+    """A column at ascending places of the batch, some at a time.
 
     Raises PermanentError where a place has no document that is still kept.
     """
@@ -57,16 +57,18 @@ def values_at(scope: Scope, column: str, places: Int64Array) -> Iterator[pa.Chun
     starts = np.flatnonzero(np.diff(shards, prepend=-1)).tolist()
     for start, end in zip(starts, [*starts[1:], len(places)], strict=False):
         shard, wanted = int(shards[start]), places[start:end] & ROW_MASK
-        [(_, rows)] = scope.rows((column,), range(shard, shard + 1))
-        known = np.asarray(rows.column("row"), np.int64)
-        at = np.searchsorted(known, wanted)
-        inside = at < len(known)
-        found = int(np.count_nonzero(known[at[inside]] == wanted[inside]))
+        found = 0
+        for _, rows in scope.rows((column,), range(shard, shard + 1)):
+            known = np.asarray(rows.column("row"), np.int64)
+            at = np.searchsorted(known, wanted)
+            inside = np.flatnonzero(at < len(known))
+            inside = inside[known[at[inside]] == wanted[inside]]
+            found += len(inside)
+            yield rows.column(column).take(pa.array(at[inside]))
         if found != len(wanted):
             raise PermanentError(
                 f"shard {shard}: {len(wanted)} documents were matched, {found} are still kept"
             )
-        yield rows.column(column).take(pa.array(at))
 
 
 def _greatest_first(values: pa.ChunkedArray, _seed: int) -> UInt64Array:

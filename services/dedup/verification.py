@@ -103,21 +103,28 @@ def gather(scope: Scope, unit: int, params: Any) -> GroupOutput:
             if not known:
                 continue
             members = pa.concat_tables(known).sort_by("row")
-            [(_, rows)] = scope.rows(("text",), here)
-            texts = rows.column("text").take(
-                pa.array(np.searchsorted(_array(rows, "row"), _array(members, "row")))
-            )
-            table = pa.table(
-                {
-                    "place": (shard << ROW_BITS) | _array(members, "row"),
-                    "component": _array(members, COMPONENT),
-                    "text": texts.cast(pa.large_string()),
-                }
-            )
-            for begin in range(0, table.num_rows, _SLICE):
-                part = table.slice(begin, _SLICE)
-                writer.add(part, parts_of(_array(part, "component"), params.verify.partitions, 1))
+            for _, rows in scope.rows(("text",), here):
+                table = _texts_of(members, rows, shard)
+                for begin in range(0, table.num_rows, _SLICE):
+                    part = table.slice(begin, _SLICE)
+                    components = _array(part, "component")
+                    writer.add(part, parts_of(components, params.verify.partitions, 1))
         return GroupOutput(pa.table({}), {TEXTS: writer.finish()})
+
+
+def _texts_of(members: pa.Table, rows: pa.Table, shard: int) -> pa.Table:
+    """Those of a shard's members (ascending) that are among some of its rows, with their texts."""
+    known, wanted = _array(rows, "row"), _array(members, "row")
+    first, last = np.searchsorted(wanted, known[[0, -1]] + [0, 1]) if len(known) else (0, 0)
+    here = members.slice(int(first), int(last - first))
+    at = np.searchsorted(known, _array(here, "row"))
+    return pa.table(
+        {
+            "place": (shard << ROW_BITS) | _array(here, "row"),
+            "component": _array(here, COMPONENT),
+            "text": rows.column("text").take(pa.array(at)).cast(pa.large_string()),
+        }
+    )
 
 
 def verify(scope: Scope, partition: int, params: Any) -> GroupOutput:
