@@ -22,7 +22,7 @@ $(VENV)/installed: requirements/dev.lock pyproject.toml Makefile
 
 # Compiled loops are cached beside the sources: here once, not in each process of the first run.
 $(VENV)/compiled: $(VENV)/installed
-	$(BIN)/python -m shared.compute extraction langid quality dedup
+	$(BIN)/python -m shared.warming extraction langid quality dedup
 	touch $@
 
 # datatrove, which decisions and times are compared with, in an environment of its own.

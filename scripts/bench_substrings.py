@@ -27,7 +27,7 @@ import pyarrow.parquet as pq
 from scripts.reference import DATA
 from shared.ranges import ObjectReader
 from shared.step import GroupOutput, Params, Step, load_registry
-from shared.testing_scope import TableScope
+from shared.table_scope import TableScope
 
 STEP = "dedup.substring_duplicates_v1"
 PROSE = DATA / "text/train_small_en.jsonl.gz"

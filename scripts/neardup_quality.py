@@ -31,7 +31,7 @@ from shared.compute import compute
 from shared.index import ROW_BITS
 from shared.recipe import BoundStep, ResolvedRecipe
 from shared.step import load_registry
-from shared.testing_scope import TableScope
+from shared.table_scope import TableScope
 
 Pairs = set[tuple[int, int]]
 #: Similarity from which two documents count as near duplicates.

@@ -30,7 +30,7 @@ from kombu.entity import Exchange, Queue
 from redis.exceptions import RedisError
 
 from shared.careful import CarefulCompute
-from shared.compute import Compute, compute, warm
+from shared.compute import Compute, compute
 from shared.errors import CorpusmillError, PermanentError, TransientError
 from shared.leases import Leases
 from shared.plan import runnable_after
@@ -43,6 +43,7 @@ from shared.stages import Pipeline, compile_batch
 from shared.step import job_handler, load_registry
 from shared.store import Store
 from shared.telemetry import configure_logging, log_context
+from shared.warming import warm
 
 log = logging.getLogger(__name__)
 

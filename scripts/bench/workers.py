@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 from scripts.bench.measure import Measured
-from shared.compute import warm
 from shared.processes import give_memory_back
 from shared.ref import TaskRef
 from shared.run import run_task
@@ -22,6 +21,7 @@ from shared.shards import Batch
 from shared.stages import compile_batch
 from shared.store import Store
 from shared.testing import make_batch
+from shared.warming import warm
 
 
 def worker_memory(folder: Path, archives: list[Path], recipe: dict[str, Any]) -> list[Measured]:

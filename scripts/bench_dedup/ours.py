@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from shared.compute import warm
 from shared.processes import give_memory_back
 from shared.ref import TaskRef
 from shared.run import run_task
@@ -24,6 +23,7 @@ from shared.shards import Batch
 from shared.stages import Stage, compile_batch
 from shared.store import Store
 from shared.testing import make_batch
+from shared.warming import warm
 
 #: Processes of a stage, and bytes of data that all of them together may allocate.
 WORKERS = 2

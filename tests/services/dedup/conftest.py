@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from shared.testing_scope import TableScope, run_group_step
+from shared.table_scope import TableScope, run_group_step
 
 
 @pytest.fixture

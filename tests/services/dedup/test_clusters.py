@@ -21,7 +21,7 @@ from shared.errors import PermanentError
 from shared.index import ROW_BITS, StoredRun
 from shared.rules import KeepRule
 from shared.step import Params, Phase, Step
-from shared.testing_scope import TableScope
+from shared.table_scope import TableScope
 
 Keys = list[int] | None
 Batch = list[list[Keys]]

@@ -15,7 +15,7 @@ from services.dedup.edges import edge_table
 from services.dedup.keepers import preference_of, values_at
 from shared.errors import PermanentError
 from shared.index import ROW_BITS
-from shared.testing_scope import TableScope
+from shared.table_scope import TableScope
 
 Numbers = list[float | None]
 

@@ -12,7 +12,6 @@ from typing import Any
 
 import pytest
 
-from shared.compute import warm
 from shared.plan import runnable
 from shared.progress import Funnel
 from shared.ref import TaskRef
@@ -20,6 +19,7 @@ from shared.run import run_task
 from shared.stages import compile_batch
 from shared.store import Store
 from shared.testing import make_batch, prose
+from shared.warming import warm
 
 RECIPE = {
     "name": "every-phase",

@@ -23,7 +23,7 @@ from services.dedup.matching import match, sort
 from shared.errors import TransientError
 from shared.index import ROW_BITS, StoredRun
 from shared.step import GroupOutput, Params, Phase
-from shared.testing_scope import TableScope
+from shared.table_scope import TableScope
 
 HASHES = KeyColumn("text_hash", read_hashes)
 BANDS = KeyColumn("bands", read_bands)
@@ -321,7 +321,7 @@ from services.dedup.index import grouping
 from services.dedup.keys import KeyColumn, read_bands
 from services.dedup.matching import match, sort
 from shared.ranges import ObjectReader
-from shared.testing_scope import TableScope
+from shared.table_scope import TableScope
 
 DOCUMENTS, BANDS = 2000, 64
 OFFSETS = pa.array(np.arange(DOCUMENTS + 1, dtype=np.int32) * BANDS)

@@ -27,7 +27,7 @@ from shared.errors import UsageError
 from shared.index import ROW_BITS
 from shared.recipe import BoundStep, ResolvedRecipe
 from shared.step import GroupOutput, Params, Phase, Step
-from shared.testing_scope import TableScope
+from shared.table_scope import TableScope
 
 SHINGLES = ShingleParams(ngram=2, normalization="none")
 #: Documents of a shard.

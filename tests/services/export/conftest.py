@@ -8,7 +8,7 @@ import pytest
 
 from shared.recipe import Recipe
 from shared.step import load_registry
-from shared.testing_scope import TableScope
+from shared.table_scope import TableScope
 
 Row = tuple[str, str, str | None]
 

@@ -17,7 +17,7 @@ from services.export.packing import ENTRIES
 from services.export.sections import SectionWriter, frames, local_file, merge, read_section
 from shared.dataset import DatasetManifest
 from shared.step import load_registry
-from shared.testing_scope import TableScope
+from shared.table_scope import TableScope
 
 ROWS = [
     (f"crawl.jsonl:{i % 70}", f"https://e.org/{i}", f"text {i} 空格 " * (i % 9) or None)

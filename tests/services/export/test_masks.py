@@ -11,7 +11,7 @@ from services.export.masks import masked_tokens, pack_mask
 from shared.dataset import DatasetManifest
 from shared.schema import SPANS_TYPE
 from shared.step import load_registry
-from shared.testing_scope import TableScope
+from shared.table_scope import TableScope
 
 EOS = "<|endoftext|>"
 WORDS = "the cat sat on the mat, 空格键 and café 👩‍👩‍👧 "

@@ -18,7 +18,7 @@ from services.dedup.normalization import table_of
 from services.dedup.within import part_of
 from shared.compute import compute
 from shared.step import load_registry
-from shared.testing_scope import TableScope, run_group_step
+from shared.table_scope import TableScope, run_group_step
 
 EXACT = "dedup.exact_duplicates_v1"
 NEAR = "dedup.near_duplicates_v1"

@@ -26,8 +26,8 @@ from shared.index import StoredRun
 from shared.rules import KeepRule
 from shared.schema import arrow_schema
 from shared.store import Store
+from shared.table_scope import TableScope, run_group_step
 from shared.testing import drive, make_batch
-from shared.testing_scope import TableScope, run_group_step
 from shared.text.edits import apply_edits
 
 STEP = "dedup.line_duplicates_v1"

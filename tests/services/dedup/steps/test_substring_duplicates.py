@@ -13,8 +13,8 @@ from services.dedup.substrings.params import SubstringParams
 from shared.columns import read_columns
 from shared.rules import KeepRule
 from shared.store import Store
+from shared.table_scope import TableScope, run_group_step
 from shared.testing import drive, make_batch
-from shared.testing_scope import TableScope, run_group_step
 from shared.text.bpe import GPT2
 from shared.text.edits import apply_edits
 

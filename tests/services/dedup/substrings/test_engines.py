@@ -9,7 +9,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from shared.errors import UsageError
-from shared.testing_scope import TableScope, run_group_step
+from shared.table_scope import TableScope, run_group_step
 
 STEP = "dedup.substring_duplicates_v1"
 Shards = list[list[str | None]]

@@ -1,4 +1,4 @@
-"""A scope of tables in memory: runs a group step's phases and join without a store."""
+"""A scope of tables in memory: runs group steps without a store, for tests and for warming."""
 
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime

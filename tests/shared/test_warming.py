@@ -2,9 +2,9 @@ from typing import Literal
 
 import pyarrow as pa
 
-from shared.compute import warm
 from shared.schema import Column
 from shared.step import Params, Step, load_registry
+from shared.warming import warm
 
 
 class ConventionParams(Params):
@@ -24,7 +24,7 @@ def test_a_worker_tries_each_convention_before_its_first_task(monkeypatch):
     columns = (Column("n", pa.int64(), "n"),)
     step = Step("quality.warmed_v1", ("text",), columns, ConventionParams, "Counts.", row=measure)
     others = {n: s for n, s in load_registry().items() if s.service != "quality"}
-    monkeypatch.setattr("shared.compute.load_registry", lambda: {**others, step.name: step})
+    monkeypatch.setattr("shared.warming.load_registry", lambda: {**others, step.name: step})
     warm("quality")
     assert seen == [
         ("whitespace", None),
