@@ -5,7 +5,7 @@
 `cut` copies pages into archives of their own; `stages` runs step after step on them, in the tables
 that the archive reader yields; `pipeline-ENGINE` runs the whole line.
 
-The whole line is the shipped recipe `fineweb` up to its export, submitted to an empty store and run
+The whole line is the shipped recipe `fineweb` up to its deduplication, on an empty store, run
 to its end, receipts and Parquet included.
 """
 
@@ -15,6 +15,7 @@ from collections import Counter
 from collections.abc import Iterator
 from functools import partial
 from importlib.metadata import version
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -59,12 +60,12 @@ EXTRA: tuple[dict[str, Any], ...] = (
 
 
 def line(pages: Pages, engine: str = "trafilatura") -> dict[str, Any]:
-    """The recipe up to its export, with the engine and the lists of the URL filter.
+    """The recipe up to its deduplication, with the engine and the lists of the URL filter.
 
     Without the pre-check where the engine takes no longer than it does.
     """
     steps = [s.model_dump() for s in load_recipe(RECIPE).steps]
-    steps = [s for s in steps if s["step"].split(".")[0] not in ("dedup", "export")]
+    steps = list(takewhile(lambda s: not s["step"].startswith("dedup."), steps))
     if engine == "resiliparse":
         steps = [s for s in steps if s["step"] != "extraction.precheck_v1"]
     by_name = {s["step"]: s["params"] for s in steps}

@@ -171,6 +171,65 @@ def precheck_chapter(batch: dict[str, Any], other: dict[str, Any], store: Store)
     )
 
 
+def pools_of(archives: list[Path]) -> list[list[Path]]:
+    """Growing pools: the first archive, the first half of them, all."""
+    sizes = sorted({1, max(1, len(archives) // 2), len(archives)})
+    return [archives[:size] for size in sizes]
+
+
+def pools_chapter(runs: list[dict[str, Any]], store: Store) -> str:
+    """What each step of RefinedWeb's deduplication takes, by the size of the pool."""
+    lines = [
+        "## Deduplication by the size of the pool\n",
+        "`refinedweb` over growing pools of the archives, in their order. Each rate is of what",
+        "reaches the step; characters are of the text.\n",
+        (
+            "| archives | documents | reach deduplication | near-duplicates | characters in "
+            "repeated spans of 50 tokens | documents with one | fewer than 20 characters left "
+            "| same URL |"
+        ),
+        "|---:|---:|---:|---:|---:|---:|---:|---:|",
+    ]
+    for run in runs:
+        rules = {r.name: r for r in rules_of(run["funnel"])}
+        near, spans, urls = (
+            rules[name]
+            for name in (
+                "near_duplicates_v1.near_duplicate",
+                "substring_duplicates_v1.remaining",
+                "url_duplicates_v1.url_duplicate",
+            )
+        )
+        duplicate, characters, touched = span_totals(store, run["id"])
+        told = (
+            f"{run['sources']}",
+            f"{run['funnel']['documents']:,}",
+            f"{near.entered:,}",
+            f"{near.dropped:,} ({percent(near.dropped, near.entered)})",
+            f"{duplicate:,} ({percent(duplicate, characters)})",
+            f"{touched:,}",
+            f"{spans.dropped:,}",
+            f"{urls.dropped:,}",
+        )
+        lines.append(f"| {' | '.join(told)} |")
+    return "\n".join(lines) + "\n"
+
+
+def span_totals(store: Store, batch: str) -> tuple[int, int, int]:
+    """Characters within repeated spans, characters in all, and documents with a span."""
+    pipeline = compile_batch(Batch.model_validate(store.get_json(f"batches/{batch}/batch.json")))
+    bound = pipeline.provider("spans_count")
+    assert bound is not None
+    names = ["duplicate_characters", "remaining_characters", "spans_count"]
+    duplicate = remaining = touched = 0
+    for shard in pipeline.batch.shards:
+        table = read_columns(store, pipeline.column_folder(bound), shard.id, names)
+        duplicate += pc.sum(table[names[0]]).as_py() or 0
+        remaining += pc.sum(table[names[1]]).as_py() or 0
+        touched += pc.sum(pc.greater(table[names[2]], 0)).as_py() or 0
+    return duplicate, duplicate + remaining, touched
+
+
 def main() -> None:
     """Run the recipes and write the page."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -193,6 +252,12 @@ def main() -> None:
             print("refinedweb without its pre-check", file=sys.stderr, flush=True)
             other = run_recipe(without_precheck(Path(work)), archives, Path(work))
             chapters.append(precheck_chapter(batches["refinedweb"], other, Store(work)))
+            print("refinedweb over growing pools", file=sys.stderr, flush=True)
+            pools = [
+                run_recipe(HERE / "refinedweb.yaml", pool, Path(work))
+                for pool in pools_of(archives)
+            ]
+            chapters.append(pools_chapter(pools, Store(work)))
     names = ", ".join(a.name for a in archives)
     head = (HERE / "head.md").read_text().format(archives=names)
     arguments.out.write_text("\n".join([head, *chapters]))
