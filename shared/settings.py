@@ -43,6 +43,9 @@ class Settings(BaseSettings):
     cache: Path = Path("~/.cache/corpusmill").expanduser()
     """Folder for lists and models of recipes, by content; may be removed at any time."""
 
+    warm: bool = True
+    """A worker runs every step on a few rows when it starts, so that no task waits for compilers."""
+
     window: int = Field(default=64, ge=1)
     """Tasks that wait in a queue at most: a million shards never sit in Redis."""
 

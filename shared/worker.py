@@ -233,7 +233,7 @@ def _warm_up(**_: Any) -> None:
     configure_logging()
     leases.cache_clear()
     load_registry()
-    for service in _served:
+    for service in _served if settings().warm else ():
         warm(service)
 
 

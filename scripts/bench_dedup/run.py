@@ -34,7 +34,7 @@ SIZES = (500_000, 1_500_000, 5_000_000)
 #: Documents with 450 bands of 20.
 DEAR_SIZES = (100_000, 500_000)
 #: Documents that the peers get; datatrove takes 3 ms each for 14 x 8 and 60 for 450 x 20.
-PEER_SIZES = {(14, 8): 50_000, (450, 20): 2_000}
+PEER_SIZES = {(14, 8): 30_000, (450, 20): 2_000}
 #: 4 kB documents: as many made ones, joined.
 KERNEL_DOCUMENTS, JOINED = 200, 4
 PRESETS = ((14, 8), (450, 20))

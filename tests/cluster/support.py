@@ -11,7 +11,8 @@ from shared.store import Store
 from shared.testing import html_page, prose, warc_gz, warc_record
 
 #: Quick to notice what died; the limits themselves are tested in test_quarantine.
-QUICK = {"CORPUSMILL_LEASE": "3", "CORPUSMILL_TICK": "0.2"}
+#: Workers that are started again and again load compiled loops when they need them.
+QUICK = {"CORPUSMILL_LEASE": "3", "CORPUSMILL_TICK": "0.2", "CORPUSMILL_WARM": "false"}
 
 #: refinedweb-lite with the fast engine, so that the cluster and not trafilatura is what is tested.
 RECIPE = {
