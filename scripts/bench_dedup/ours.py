@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from scripts.bench_dedup.memory import peak_bytes
 from shared.processes import give_memory_back
 from shared.ref import TaskRef
 from shared.run import run_task
@@ -105,8 +106,7 @@ def main() -> None:
     started = time.process_time()
     for unit in pipeline.units(stage)[int(worker) :: int(workers)]:
         run_task(store, pipeline, TaskRef(batch=batch, stage=stage.index, unit=unit))
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    print(json.dumps({"cpu": time.process_time() - started, "peak": peak}))
+    print(json.dumps({"cpu": time.process_time() - started, "peak": peak_bytes()}))
 
 
 if __name__ == "__main__":

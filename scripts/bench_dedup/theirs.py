@@ -11,7 +11,6 @@ of the signature alone, texts in memory, best of three.
 # mypy: disable-error-code="import-not-found"
 
 import json
-import resource
 import sys
 import time
 from collections.abc import Iterator
@@ -20,6 +19,8 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
+
+from scripts.bench_dedup.memory import peak_bytes
 
 NGRAM, SEED = 5, 1
 #: Documents a call of rensa's.
@@ -120,7 +121,7 @@ def main() -> None:
     taken = {
         "cpu": time.process_time() - cpu,
         "wall": time.perf_counter() - started,
-        "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+        "peak": peak_bytes(),
         "kept": kept,
     }
     print(json.dumps(taken))
