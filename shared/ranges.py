@@ -8,6 +8,7 @@ import io
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -94,3 +95,9 @@ def rows_of_shards(file: pq.ParquetFile, shards: range) -> Iterator[pa.Table]:
         shard = table.column("shard")
         mine = pc.and_(pc.greater_equal(shard, first), pc.less_equal(shard, last))
         yield table.filter(mine)
+
+
+def rows_between(table: pa.Table, first: int, end: int) -> pa.Table:
+    """Of a keyed table that is sorted by `row`, the rows from `first` up to `end`."""
+    at = np.searchsorted(np.asarray(table.column("row"), np.int64), [first, end])
+    return table.slice(int(at[0]), int(at[1] - at[0]))

@@ -20,7 +20,7 @@ from shared.chunk import Chunk, Mask, Tally
 from shared.columns import READ_ROWS, ColumnWriter, RowCursor, open_columns, read_receipt
 from shared.compute import Compute, error_rows
 from shared.errors import PermanentError, UsageError
-from shared.ranges import open_table, rows_of_shards
+from shared.ranges import open_table, rows_between, rows_of_shards
 from shared.recipe import BoundStep
 from shared.schema import DROPPED, ERROR, VERDICT_SCHEMA, conform
 from shared.shards import Shard, ShardReader
@@ -199,7 +199,7 @@ class RowStage:
             rows = rows.take(alive)
         if bound.step.join is not None:
             result = conform(
-                bound.step.join(rows, self._keyed(bound), bound.params),
+                bound.step.join(rows, self._keyed(bound, chunk), bound.params),
                 bound.step.schema,
                 rows.num_rows,
                 bound.step.name,
@@ -209,8 +209,8 @@ class RowStage:
         chunk.add(bound.position, result if whole else _scatter(result, alive, chunk.rows))
         self.tally.seconds[bound.step.short] += time.process_time() - started
 
-    def _keyed(self, bound: BoundStep) -> pa.Table:
-        """This shard's rows of the group step's joined phases."""
+    def _keyed(self, bound: BoundStep, chunk: Chunk) -> pa.Table:
+        """Of the group step's joined phases what they have of the chunk's rows."""
         if bound.position not in self._keyed_tables:
             here = range(self.shard.index, self.shard.index + 1)
             parts = []
@@ -221,8 +221,9 @@ class RowStage:
                         file = open_table(self.store, stage.folder, unit)
                         parts.append(file.schema_arrow.empty_table())
                         parts.extend(rows_of_shards(file, here))
-            self._keyed_tables[bound.position] = pa.concat_tables(parts)
-        return self._keyed_tables[bound.position]
+            self._keyed_tables[bound.position] = pa.concat_tables(parts).sort_by("row")
+        table = self._keyed_tables[bound.position]
+        return rows_between(table, chunk.first, chunk.first + chunk.rows)
 
     @cached_property
     def _keyed_tables(self) -> dict[int, pa.Table]:

@@ -44,7 +44,7 @@ class Settings(BaseSettings):
     """Folder for lists and models of recipes, by content; may be removed at any time."""
 
     warm: bool = True
-    """A worker runs every step on a few rows when it starts, so that no task waits for compilers."""
+    """A worker runs its steps on a few rows when it starts, so that no task waits for compilers."""
 
     window: int = Field(default=64, ge=1)
     """Tasks that wait in a queue at most: a million shards never sit in Redis."""

@@ -47,7 +47,7 @@ class NoParams(Params):
 
 RowFunction = Callable[[pa.Table, Any], pa.Table]
 SourceFunction = Callable[["ShardReader", Any], Iterator[pa.Table]]
-#: (rows with the columns that the step reads, the keyed rows of this shard, parameters)
+#: (rows with the columns that the step reads, what the joined phases have of them, parameters)
 JoinFunction = Callable[[pa.Table, pa.Table, Any], pa.Table]
 
 
@@ -194,8 +194,8 @@ def group_step(
     """Register a step over all shards of a batch.
 
     With `join`, the tables of the phases that are `joined` have `shard` (int32, position in the
-    batch) and `row` (int64) columns; `join(rows, keyed, params)` gets the keyed rows of one shard,
-    of one phase after the other, and returns one row of `columns` for each of `rows`.
+    batch) and `row` (int64) columns; `join(rows, keyed, params)` gets some rows of a shard and
+    what those phases have of them, sorted by row, and returns one row of `columns` for each.
     """
     if (join is None) != (not columns):
         raise ValueError(f"{name}: `join` and `columns` go together")

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from shared.index import IndexView
-from shared.ranges import ObjectReader
+from shared.ranges import ObjectReader, rows_between
 from shared.recipe import Recipe, ResolvedRecipe
 from shared.schema import conform
 from shared.shards import Batch, Source
@@ -60,9 +60,8 @@ class TableScope:
         """The named columns of some shards, some rows at a time."""
         for shard in range(len(self.shards)) if shards is None else shards:
             table = self.shards[shard].select(["row", *columns])
-            at_once = table.num_rows // PIECES + 1
-            for start in range(0, max(1, table.num_rows), at_once):
-                yield shard, table.slice(start, at_once)
+            for piece in _pieces(table):
+                yield shard, piece
 
     def units(self, phase: str) -> int:
         """Partitions that a phase has run."""
@@ -128,9 +127,14 @@ class TableScope:
         for shard, rows in enumerate(self.shards):
             here = range(shard, shard + 1)
             keyed = pa.concat_tables([t for phase in phases for t in self.keyed(phase, here)])
-            read = rows.select(["row", *step.reads])
-            result = step.join(read, keyed, params)
-            joined.append(conform(result, step.schema, rows.num_rows, step.name))
+            keyed = keyed.sort_by("row")
+            parts = []
+            for read in _pieces(rows.select(["row", *step.reads])):
+                numbers = read.column("row").to_pylist() or [0]
+                mine = rows_between(keyed, numbers[0], numbers[-1] + 1)
+                result = step.join(read, mine, params)
+                parts.append(conform(result, step.schema, read.num_rows, step.name))
+            joined.append(pa.concat_tables(parts))
         return joined
 
 
@@ -142,6 +146,13 @@ def run_group_step(
     bound = step.params.model_validate(params)
     scope.run(step, bound, reverse=reverse)
     return scope.join(step, bound)
+
+
+def _pieces(table: pa.Table) -> Iterator[pa.Table]:
+    """Following rows; one empty table where there are none."""
+    at_once = table.num_rows // PIECES + 1
+    for start in range(0, max(1, table.num_rows), at_once):
+        yield table.slice(start, at_once)
 
 
 def _in_memory(output: GroupOutput) -> GroupOutput:

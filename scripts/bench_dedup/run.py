@@ -10,7 +10,6 @@ Writes its part of `docs/benchmarks.md`. The documents are made from the prose o
 import argparse
 import json
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
