@@ -218,8 +218,7 @@ def pools_chapter(runs: list[dict[str, Any]], store: Store) -> str:
 def span_totals(store: Store, batch: str) -> tuple[int, int, int]:
     """Characters within repeated spans, characters in all, and documents with a span."""
     pipeline = compile_batch(Batch.model_validate(store.get_json(f"batches/{batch}/batch.json")))
-    bound = pipeline.provider("spans_count")
-    assert bound is not None
+    bound = next(b for b in pipeline.recipe.steps if b.step.short == "substring_duplicates_v1")
     names = ["duplicate_characters", "remaining_characters", "spans_count"]
     duplicate = remaining = touched = 0
     for shard in pipeline.batch.shards:
