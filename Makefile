@@ -49,7 +49,7 @@ format: install ## Format the code
 	$(BIN)/ruff check --fix .
 
 kill-test: install ## The kill test of the cluster, ten times in a row
-	for i in 1 2 3 4 5 6 7 8 9 10; do $(BIN)/pytest -m kill tests/cluster || exit 1; done
+	for i in 1 2 3 4 5 6 7 8 9 10; do CORPUSMILL_KILL_EVERY=1 $(BIN)/pytest -m kill tests/cluster || exit 1; done
 
 parity: install .venv-bench/installed ## Every rule's decisions beside datatrove's; writes docs/parity.md
 	$(BIN)/python -m scripts.parity.run

@@ -98,7 +98,9 @@ def pages(tmp_path_factory) -> list[Path]:
 def gateway(tmp_path_factory) -> Iterator[Gateway]:
     """The cluster's gateway and Valkey without its workers."""
     folder = tmp_path_factory.mktemp("store")
-    cluster = Cluster(str(folder), workers=1, environment={"CORPUSMILL_TICK": "0.05"})
+    cluster = Cluster(
+        str(folder), workers=1, environment={"CORPUSMILL_TICK": "0.05", "CORPUSMILL_WARM": "false"}
+    )
     cluster._define()
     cluster.children = {n: cluster.children[n] for n in ("valkey", "gateway")}
     try:
