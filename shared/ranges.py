@@ -61,15 +61,18 @@ def open_object(store: Store, key: str) -> ObjectReader:
     return ObjectReader(size, store.range_reader(key, size))
 
 
-def open_table(store: Store, folder: str, unit: str) -> pq.ParquetFile:
-    """The committed table of a unit, read by ranges; NotFoundError where it is not committed."""
+def open_table(store: Store, folder: str, unit: str, *, pre_buffer: bool = False) -> pq.ParquetFile:
+    """The committed table of a unit, read by ranges; NotFoundError where it is not committed.
+
+    With `pre_buffer` all that a read asks for is fetched together: fewer requests, more memory.
+    """
     receipt = read_receipt(store, folder, unit)
     if receipt is None:
         raise NotFoundError(f"{folder}{unit} is not committed")
     source = open_object(store, folder + receipt["data"])
     if source.size <= SMALL_BYTES:
         return pq.ParquetFile(pa.BufferReader(source.read(0, source.size)))
-    return pq.ParquetFile(pa.PythonFile(_RangeFile(source), mode="r"))
+    return pq.ParquetFile(pa.PythonFile(_RangeFile(source), mode="r"), pre_buffer=pre_buffer)
 
 
 def row_groups(file: pq.ParquetFile) -> Iterator[pa.Table]:

@@ -119,6 +119,16 @@ class TableScope:
             }
             self._outputs[phase.name] = [done[p] for p in order]
 
+    def written(self, step: Step) -> dict[str, bytes]:
+        """The files of a sink whose phases have run, as they lie in its folder."""
+        return {
+            name: self.file(phase.name, name, partition)
+            for phase in step.phases
+            if not phase.scratch
+            for partition in range(self.units(phase.name))
+            for name in self.files(phase.name, partition)
+        }
+
     def join(self, step: Step, params: Params) -> list[pa.Table]:
         """The step's columns of every shard, as the runner joins and checks them."""
         assert step.join is not None

@@ -183,8 +183,7 @@ def _candidates(
     texts: Iterator[pa.Table], params: ShingleParams, stack: ExitStack, *, edit: bool
 ) -> Candidates:
     """Sets of shingles, and with `edit` sequences of units, in temporary files."""
-    from services.dedup.kernels.edit_distance import unit_sequences
-    from services.dedup.kernels.shingle_sets import shingle_sets
+    from services.dedup.kernels.shingle_sets import shingle_sets, unit_sequences
 
     places, components = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
     sets = stack.enter_context(Ragged())

@@ -5,7 +5,6 @@ page texts beside it. Some shards are read side by side, since each read is a ro
 object store.
 """
 
-import io
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cached_property
@@ -17,8 +16,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from shared.columns import RowCursor, read_receipt
-from shared.errors import PermanentError
+from shared.columns import RowCursor
+from shared.errors import NotFoundError, PermanentError
+from shared.ranges import open_table
 from shared.recipe import BoundStep
 from shared.rules import KeepRule
 from shared.shards import Shard
@@ -29,8 +29,6 @@ from shared.store import Store
 SIDE_BY_SIDE = 8
 #: Rows of a shard that are looked at together.
 CHUNK_ROWS = 8192
-#: Objects up to this size are fetched whole: one round trip in place of three.
-WHOLE_BYTES = 1 << 18
 
 Int64Array = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
@@ -103,15 +101,12 @@ class Stored:
 
     def open(self, folder: str, shard: Shard) -> pq.ParquetFile:
         """A committed object; PermanentError where its receipt is gone."""
-        receipt = read_receipt(self._store, folder, shard.id)
-        if receipt is None:
-            raise PermanentError(f"{folder}{shard.id} is not committed, though its stage is")
-        key = folder + receipt["data"]
-        size = self._store.stat(key).size
-        if size <= WHOLE_BYTES:
-            return pq.ParquetFile(pa.BufferReader(self._store.get(key)))
-        ranges = _Ranges(self._store.range_reader(key, size), size)
-        return pq.ParquetFile(pa.PythonFile(ranges, mode="r"), pre_buffer=True)
+        try:
+            return open_table(self._store, folder, shard.id, pre_buffer=True)
+        except NotFoundError as error:
+            raise PermanentError(
+                f"{folder}{shard.id} is not committed, though its stage is"
+            ) from error
 
     def chunks(
         self, shard: Shard, columns: dict[int, set[str]], verdicts: Stage
@@ -142,31 +137,3 @@ def side_by_side(items: Iterable[Any], work: Callable[[Any], Result]) -> Iterato
                 yield waiting.pop(0).result()
         for future in waiting:
             yield future.result()
-
-
-class _Ranges(io.RawIOBase):
-    """An object of the store as a file that is read by ranges."""
-
-    def __init__(self, read: Callable[[int, int], bytes], size: int) -> None:
-        super().__init__()
-        self._read, self._size, self._at = read, size, 0
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self._at
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._size}[whence]
-        self._at = base + offset
-        return self._at
-
-    def read(self, size: int = -1) -> bytes:
-        size = self._size - self._at if size is None or size < 0 else size
-        data = self._read(self._at, size)
-        self._at += len(data)
-        return data

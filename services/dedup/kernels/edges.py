@@ -3,14 +3,7 @@
 import numpy as np
 
 from services.dedup.kernels.compiled import Int64Array, UInt64Array, compiled
-
-
-@compiled
-def _mix(h: np.uint64) -> np.uint64:
-    """MurmurHash3's 64-bit finaliser, a bijection."""
-    h = np.uint64((h ^ (h >> np.uint64(33))) * np.uint64(0xFF51AFD7ED558CCD))
-    h = np.uint64((h ^ (h >> np.uint64(33))) * np.uint64(0xC4CEB9FE1A85EC53))
-    return np.uint64(h ^ (h >> np.uint64(33)))
+from services.dedup.kernels.shingling import mix64
 
 
 @compiled
@@ -18,7 +11,7 @@ def mixed(digests: UInt64Array, salt: np.uint64) -> UInt64Array:
     """Keys of digests under a group's salt: evenly spread, different for different digests."""
     keys = np.empty(len(digests), np.uint64)
     for i in range(len(digests)):
-        keys[i] = _mix(digests[i] ^ salt)
+        keys[i] = mix64(digests[i] ^ salt)
     return keys
 
 
@@ -35,8 +28,8 @@ def mixed_bands(
     owners = np.empty(last - first, np.int64)
     for owner in range(len(offsets) - 1):
         for i in range(offsets[owner], offsets[owner + 1]):
-            band = _mix(np.uint64(i - offsets[owner] + 1))
-            keys[i - first] = _mix(digests[i] ^ band ^ salt)
+            band = mix64(np.uint64(i - offsets[owner] + 1))
+            keys[i - first] = mix64(digests[i] ^ band ^ salt)
             owners[i - first] = owner
     return keys, owners
 

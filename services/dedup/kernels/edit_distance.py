@@ -10,8 +10,6 @@ import numpy as np
 import numpy.typing as npt
 
 from services.dedup.kernels.compiled import Int64Array, UInt64Array, compiled
-from services.dedup.kernels.documents import TOKENS, Documents, gap, units_of
-from services.dedup.kernels.shingling import gram_hashes
 
 Sequence = npt.NDArray[np.uint64] | npt.NDArray[np.uint32]
 
@@ -112,23 +110,3 @@ def edit_similarities(
         edits = distance(values, at, end, values, begin, stop, cutoff, work)
         found[i] = 1.0 - edits / longer if edits <= cutoff else -1.0
     return found
-
-
-@compiled
-def unit_sequences(d: Documents) -> tuple[UInt64Array, Int64Array]:
-    """The units of each document in their order, as 64-bit hashes, and where each one's begin."""
-    rows = len(d.texts.valid)
-    # As in `shingle_sets`: room for a unit a byte, of which what is not written takes no memory.
-    growth = 1 if d.kind == TOKENS else d.table.growth
-    size = int(d.texts.offsets[rows] - d.texts.offsets[0]) * growth
-    found = np.empty(size + rows, np.uint64)
-    offsets = np.zeros(rows + 1, np.int64)
-    for row in range(rows):
-        offsets[row + 1] = offsets[row]
-        if d.texts.valid[row]:
-            text, starts = units_of(d, row)
-            units = len(starts) - 1
-            if units > 0:
-                gram_hashes(text, starts, gap(d), 1, found[offsets[row] : offsets[row] + units])
-                offsets[row + 1] += units
-    return found[: offsets[rows]], offsets

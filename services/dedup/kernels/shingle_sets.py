@@ -1,4 +1,4 @@
-"""The set of shingles of each document of a column."""
+"""The set of shingles, and the sequence of units, of each document of a column."""
 
 import numpy as np
 
@@ -20,8 +20,11 @@ def _distinct(values: UInt64Array) -> int:
 
 
 @compiled
-def shingle_sets(d: Documents) -> tuple[UInt64Array, Int64Array]:
-    """The distinct shingle hashes of each document, ascending, and where each one's begin."""
+def _grams(d: Documents, ngram: int, distinct: bool) -> tuple[UInt64Array, Int64Array]:  # noqa: FBT001 (compiled: no keyword-only arguments)
+    """Hashes of every `ngram` units in a row of each document, and where each one's begin.
+
+    In their order; with `distinct` ascending, each once.
+    """
     rows = len(d.texts.valid)
     # A unit has a byte or more of the normal form. What is not written of an array takes no memory.
     growth = 1 if d.kind == TOKENS else d.table.growth
@@ -33,9 +36,19 @@ def shingle_sets(d: Documents) -> tuple[UInt64Array, Int64Array]:
         if not d.texts.valid[row]:
             continue
         text, starts = units_of(d, row)
-        shingles = len(starts) - d.ngram
-        if shingles > 0:
-            out = found[offsets[row] : offsets[row] + shingles]
-            gram_hashes(text, starts, gap(d), d.ngram, out)
-            offsets[row + 1] += _distinct(out)
+        grams = len(starts) - ngram
+        if grams > 0:
+            out = found[offsets[row] : offsets[row] + grams]
+            gram_hashes(text, starts, gap(d), ngram, out)
+            offsets[row + 1] += _distinct(out) if distinct else grams
     return found[: offsets[rows]], offsets
+
+
+def shingle_sets(d: Documents) -> tuple[UInt64Array, Int64Array]:
+    """The distinct shingle hashes of each document, ascending, and where each one's begin."""
+    return _grams(d, d.ngram, True)
+
+
+def unit_sequences(d: Documents) -> tuple[UInt64Array, Int64Array]:
+    """The units of each document in their order, as 64-bit hashes, and where each one's begin."""
+    return _grams(d, 1, False)

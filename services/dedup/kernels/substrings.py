@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from services.dedup.kernels.compiled import Int64Array, UInt64Array, compiled
+from services.dedup.kernels.shingling import mix64
 
 UInt32Array: TypeAlias = npt.NDArray[np.uint32]
 #: uint8 or uint32.
@@ -49,14 +50,6 @@ class Selected(NamedTuple):
 
 
 @compiled
-def _mix(h: np.uint64) -> np.uint64:
-    """MurmurHash3's 64-bit finaliser, a bijection."""
-    h = np.uint64((h ^ (h >> np.uint64(33))) * np.uint64(0xFF51AFD7ED558CCD))
-    h = np.uint64((h ^ (h >> np.uint64(33))) * np.uint64(0xC4CEB9FE1A85EC53))
-    return np.uint64(h ^ (h >> np.uint64(33)))
-
-
-@compiled
 def _select_one(
     values: ValueArray,
     gram: int,
@@ -77,7 +70,7 @@ def _select_one(
     least_order = np.uint64(0)
     for g in range(len(values) - gram + 1):
         h = np.uint64(h * base + np.uint64(values[g + gram - 1]) + np.uint64(1))
-        order = _mix(h)
+        order = mix64(h)
         h = np.uint64(h - power * np.uint64(np.uint64(values[g]) + np.uint64(1)))
         ring[slot] = order
         if least < 0 or order <= least_order:
@@ -127,7 +120,7 @@ def select_all(
             following = out.window[i + 1] if i + 1 < total + found else windows
             out.row[i] = d
             out.windows[i] = following - out.window[i]
-            out.fingerprint[i] = _mix(
+            out.fingerprint[i] = mix64(
                 np.uint64(out.fingerprint[i] ^ salt) + np.uint64(_FINGERPRINT)
             )
         total += found
@@ -204,6 +197,6 @@ def hash_windows(
                 two = np.uint64(two + np.uint64(_PRIME) - _times(old, power_2))
             one, two = _reduced(one), _reduced(two)
             if j >= length - 1:
-                keys[n] = head | (_mix(np.uint64(one + salt)) & np.uint64(_WORD))
-                checks[n] = _mix(np.uint64(two ^ salt))
+                keys[n] = head | (mix64(np.uint64(one + salt)) & np.uint64(_WORD))
+                checks[n] = mix64(np.uint64(two ^ salt))
                 n += 1

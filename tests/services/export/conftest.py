@@ -85,12 +85,6 @@ def export() -> Callable[..., dict[str, bytes]]:
 
     def run(scope: TableScope, **params: Any) -> dict[str, bytes]:
         scope.run(step, step.params.model_validate(params))
-        return {
-            name: scope.file(phase.name, name, partition)
-            for phase in step.phases
-            if not phase.scratch
-            for partition in range(scope.units(phase.name))
-            for name in scope.files(phase.name, partition)
-        }
+        return scope.written(step)
 
     return run

@@ -112,13 +112,7 @@ def masked_export():
         scope.funnel = {"documents": 0, "kept": 0, "dropped": 0, "failed": 0, "stages": []}
         step = load_registry()["export.masked_dataset_v1"]
         scope.run(step, step.params.model_validate(params))
-        return {
-            name: scope.file(phase.name, name, partition)
-            for phase in step.phases
-            if not phase.scratch
-            for partition in range(scope.units(phase.name))
-            for name in scope.files(phase.name, partition)
-        }
+        return scope.written(step)
 
     return run
 

@@ -7,6 +7,7 @@ from services.gateway.catalog import BatchView
 from services.gateway.preview import tell
 from services.gateway.signals import distribution, find_signal, signals_of
 from services.gateway.stored import Stored, side_by_side
+from shared import ranges
 from shared.errors import PermanentError, UsageError
 from shared.stages import compile_batch
 from shared.store import Store
@@ -46,7 +47,7 @@ def test_ranges_and_pieces_give_the_same(view, monkeypatch):
     keep = ["words >= 100", "characters > 700"]
     whole, signal = tell(store, batch, keep), find_signal(batch.pipeline, "words")
     counted = distribution(Stored(store, batch.pipeline), signal)[0].describe(by_verdict=True)
-    monkeypatch.setattr(stored, "WHOLE_BYTES", 0)
+    monkeypatch.setattr(ranges, "SMALL_BYTES", 0)
     monkeypatch.setattr(stored, "CHUNK_ROWS", 7)
     assert tell(store, batch, keep) == whole
     again = distribution(Stored(store, batch.pipeline), signal)[0].describe(by_verdict=True)
@@ -61,7 +62,7 @@ def test_texts_are_not_fetched(tmp_path):
     from shared.testing import html_page, warc_gz, warc_record
 
     rng = random.Random(1)
-    bodies = ["".join(chr(rng.randint(0x4E00, 0x9FFF)) for _ in range(9000)) for _ in range(40)]
+    bodies = ["".join(chr(rng.randint(0x4E00, 0x9FFF)) for _ in range(30_000)) for _ in range(40)]
     pages = [
         warc_record(f"http://x.example/{i}", html_page(f"P {i}", [body]), n=i)
         for i, body in enumerate(bodies)
@@ -73,7 +74,7 @@ def test_texts_are_not_fetched(tmp_path):
     pipeline, _ = drive(store, make_batch([path], recipe))
     folder = pipeline.column_folder(pipeline.recipe.steps[1])
     size = max(e.size for e in store.list(folder))
-    assert size > 2 * stored.WHOLE_BYTES
+    assert size > 2 * ranges.SMALL_BYTES
     store.fetched = 0
     found, shards = distribution(Stored(store, pipeline), find_signal(pipeline, "characters"))
     assert (shards, found.by_group.sum()) == (1, 40)

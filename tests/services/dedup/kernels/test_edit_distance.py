@@ -13,8 +13,8 @@ from services.dedup.kernels.edit_distance import (
     edit_similarities,
     most_edits,
     room_for,
-    unit_sequences,
 )
+from services.dedup.kernels.shingle_sets import unit_sequences
 from services.dedup.shingles import ShingleParams, documents, shingle_hashes
 
 SEQUENCES = st.lists(st.integers(0, 3), max_size=30)

@@ -93,5 +93,5 @@ def test_window_hashes_are_polynomials_mod_2_61_minus_1():
             for point in (substrings._POINT_1, substrings._POINT_2)
         )
         assert key >> 56 == head
-        assert key % 2**56 == int(substrings._mix(np.uint64(one + 9))) % 2**56
-        assert check == int(substrings._mix(np.uint64(two ^ 9)))
+        assert key % 2**56 == int(substrings.mix64(np.uint64(one + 9))) % 2**56
+        assert check == int(substrings.mix64(np.uint64(two ^ 9)))
