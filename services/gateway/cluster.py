@@ -13,10 +13,11 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Self
 
 import httpx
@@ -154,16 +155,12 @@ class Cluster:
         for i in range(self.workers):
             self._add(f"worker-{i}", [*python, "shared", *CPU_SERVICES])
         self._add("worker-training", [*python, "services.training.worker"])
-        serve = [
-            "uvicorn",
-            "--factory",
-            "services.gateway.app:create_app",
-            "--log-level",
-            "warning",
-        ]
-        self._add("gateway", [*python, *serve, "--host", "127.0.0.1", "--port", str(self.port)])
+        bind = {"CORPUSMILL_HOST": "127.0.0.1", "CORPUSMILL_PORT": str(self.port)}
+        self._add("gateway", [*python, "services.gateway"], bind)
 
-    def _add(self, name: str, command: list[str]) -> None:
+    def _add(
+        self, name: str, command: list[str], more: Mapping[str, str] = MappingProxyType({})
+    ) -> None:
         environment = {
             **os.environ,
             "CORPUSMILL_STORE": self.store,
@@ -172,6 +169,7 @@ class Cluster:
             "OMP_NUM_THREADS": "1",
             "NUMBA_NUM_THREADS": "1",
             **self.environment,
+            **more,
         }
         if name == "worker-training":
             environment.pop("OMP_NUM_THREADS")

@@ -1,0 +1,26 @@
+"""The gateway as a process: `python -m services.gateway`, told where to bind by its settings."""
+
+import uvicorn
+
+from services.gateway.app import create_app
+from shared.settings import settings
+
+#: Requests under way have this long to end after SIGTERM.
+GRACE_SECONDS = 20
+
+
+def main() -> None:
+    """Serve until SIGTERM."""
+    conf = settings()
+    uvicorn.run(
+        create_app(),
+        host=conf.host,
+        port=conf.port,
+        log_config=None,
+        access_log=False,
+        timeout_graceful_shutdown=GRACE_SECONDS,
+    )
+
+
+if __name__ == "__main__":
+    main()
