@@ -1,5 +1,6 @@
 """Fixtures that all tests share."""
 
+import gc
 import os
 from pathlib import Path
 
@@ -18,6 +19,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         file = item.path.relative_to(ROOT)
         group = "cluster" if file.parts[1] == "cluster" else str(file)
         item.add_marker(pytest.mark.xdist_group(group))
+
+
+def pytest_collection_finish() -> None:
+    """Collections of garbage, which every batch of pages ends with, need not look at modules."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture
