@@ -6,7 +6,7 @@ from services.gateway.client import Client
 from services.gateway.cluster import Cluster
 from shared.store import Store
 from shared.testing import html_page, prose, warc_gz, warc_record
-from tests.cluster.support import balance, finish
+from tests.cluster.support import QUICK, balance, finish
 
 #: A user's own step, found by import: it brings the whole process down on a certain page.
 CRASHING_STEP = '''
@@ -67,11 +67,11 @@ def test_hanging_and_crashing_pages_end_in_quarantine(own_steps, tmp_path):
         ],
     }
     environment = {
+        **QUICK,
         "CORPUSMILL_LEASE": "2",
-        "CORPUSMILL_TICK": "0.2",
         "CORPUSMILL_TASK_TIME_LIMIT": "20",
         "CORPUSMILL_RUN_SLICE": "5",
-        "CORPUSMILL_DOCUMENT_TIME_LIMIT": "3",
+        "CORPUSMILL_DOCUMENT_TIME_LIMIT": "2",
         "PYTHONPATH": str(own_steps),
     }
     store = Store(str(tmp_path / "store"))
@@ -88,6 +88,6 @@ def test_hanging_and_crashing_pages_end_in_quarantine(own_steps, tmp_path):
     errors = sorted(m["error"] for m in marks)
     assert errors == [
         "killed: died of signal 11 in extraction.crash_v1",
-        "killed: exceeded 3 s in extraction.main_text_v1",
+        "killed: exceeded 2 s in extraction.main_text_v1",
     ]
     assert all(store.exists(f"quarantine/{state['id']}/{m['rows']}") for m in marks)
