@@ -7,7 +7,7 @@ few hundred are told as "other". docs/metrics.md lists the same; a test compares
 A process that serves no metrics counts all the same: that costs a microsecond or two an event.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -15,6 +15,8 @@ from typing import Any, Literal
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
 
 from shared.chunk import Tally
 
@@ -325,3 +327,17 @@ def store_error(operation: str, kind: Literal["transient", "other"]) -> None:
 def observe_request(method: str, route: str, status: int, seconds: float) -> None:
     """The gateway has answered a request; `route` is its template."""
     _child("corpusmill_http_request_seconds", method, route, str(status)).observe(seconds)
+
+
+class Started(Collector):
+    """When a worker started; of the process that its tasks' processes are forked by."""
+
+    def __init__(self, queues: Iterable[str], when: float) -> None:
+        self._queues, self._when = tuple(queues), when
+
+    def collect(self) -> Iterator[Metric]:
+        """A sample a queue."""
+        family = FAMILIES["corpusmill_worker_start_timestamp_seconds"].collected()
+        for queue in self._queues:
+            family.add_metric([queue], self._when)
+        yield family

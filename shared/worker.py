@@ -17,15 +17,18 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 import traceback
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from functools import cache, lru_cache
+from pathlib import Path
 from typing import Any
 
-from celery import Celery, signals
+from celery import Celery, bootsteps, signals
+from celery.worker import state
 from kombu.entity import Exchange, Queue
 from redis.exceptions import RedisError
 
@@ -33,12 +36,15 @@ from shared.careful import CarefulCompute
 from shared.compute import Compute, compute
 from shared.errors import CorpusmillError, PermanentError, TransientError
 from shared.leases import Leases
+from shared.metrics import Started
+from shared.metrics_server import KeptCheck, ProcessTree, Pulse, serve
 from shared.plan import runnable_after
 from shared.processes import die_with_parent, give_memory_back, own_temporary_folder
 from shared.ref import REF, IndexRef, JobRef, TaskRef
 from shared.run import Done, run_task
 from shared.settings import settings
 from shared.shards import Batch
+from shared.shutdown import Ending, noticing_the_end
 from shared.stages import Pipeline, compile_batch
 from shared.step import job_handler, load_registry
 from shared.store import Store
@@ -52,6 +58,11 @@ TASK = "corpusmill.work"
 #: A message is an id; more would be a mistake.
 MESSAGE_BYTES = 512
 LARGEST_PAUSE_SECONDS = 60.0
+#: Of Celery's loop: it turns every second, unless an operation hangs until its time-out (30 s).
+PULSE = Pulse(90.0)
+#: How long an answered, or unanswered, ping says whether the worker is ready.
+PING_EVERY_SECONDS = 10.0
+PING_SECONDS = 2.0
 #: The services that this worker serves; set before Celery forks.
 _served: list[str] = []
 
@@ -77,7 +88,10 @@ def app() -> Celery:
         worker_prefetch_multiplier=1,
         worker_proc_alive_timeout=120,  # compiled loops load before the first task
         worker_hijack_root_logger=False,
-        worker_enable_remote_control=False,
+        # For its ping to itself alone: with a mailbox of its own, others' pings do not wake it.
+        worker_enable_remote_control=conf.metrics_port != 0,
+        control_exchange=f"pidbox-{worker_name()}",
+        control_queue_exclusive=True,
         worker_send_task_events=False,
         worker_cancel_long_running_tasks_on_connection_loss=False,
         broker_connection_retry_on_startup=True,
@@ -89,7 +103,44 @@ def app() -> Celery:
         },
     )
     celery.task(name=TASK)(work)
+    celery.steps["consumer"].add(_Pulse)
     return celery
+
+
+def worker_name() -> str:
+    """The name of this process, where it is a worker."""
+    return f"{socket.gethostname()}-{os.getpid()}"
+
+
+class _Pulse(bootsteps.StartStopStep):  # type: ignore[misc]
+    """Tells that Celery's loop turns; without a broker there is none, and none is missed."""
+
+    requires = ("celery.worker.consumer.tasks:Tasks",)
+
+    def start(self, _consumer: Any) -> None:
+        PULSE.turn()
+
+    def register_with_event_loop(self, _consumer: Any, hub: Any) -> None:
+        hub.call_repeatedly(1.0, PULSE.turn)
+
+    def stop(self, _consumer: Any) -> None:
+        PULSE.pause()
+
+
+def _ping() -> str | None:
+    """Ask this worker's loop for a sign of life, through the broker."""
+    with app().connection_for_write() as connection:
+        node = f"celery@{worker_name()}"
+        answers = app().control.ping([node], PING_SECONDS, connection=connection)
+    return None if answers else f"no answer to a ping within {PING_SECONDS:g} s"
+
+
+def _serve_metrics(services: list[str]) -> None:
+    """Metrics and probes, where a port for them is set. Before Celery forks."""
+    if settings().metrics_port:
+        counted = ProcessTree(Path(tempfile.gettempdir(), "metrics"))
+        ready = KeptCheck(_ping, PING_EVERY_SECONDS, PING_SECONDS + 1)
+        serve(settings(), [counted, Started(services, time.time())], PULSE.missing, ready)
 
 
 @cache
@@ -130,7 +181,11 @@ def work(message: dict[str, Any]) -> None:
     """Run the task that a message names. Never raises: outcomes are receipts and marks."""
     ref = REF.validate_python(message)
     service = "training"
-    with log_context(task=ref.id), leases().hold(f"lease:{ref.id}", settings().lease):
+    with (
+        log_context(task=ref.id),
+        leases().hold(f"lease:{ref.id}", settings().lease),
+        noticing_the_end(),
+    ):
         started = time.perf_counter()
         try:
             tries = leases().begin(ref.id)
@@ -237,6 +292,35 @@ def _warm_up(**_: Any) -> None:
         warm(service)
 
 
+def _running() -> dict[str, int]:
+    """The tasks in this worker's processes: id to process id."""
+    requests = list(state.active_requests)
+    return {r.id: r.worker_pid for r in requests if r.worker_pid and not r.acknowledged}
+
+
+def _hand_back(task: str) -> None:
+    """As if the task had never begun: no lease, the try not counted, its message in the queue."""
+    with suppress(RedisError):  # then the lease runs out, and the conductor sends it again
+        leases().hand_back(task)
+        for request in [r for r in list(state.active_requests) if r.id == task]:
+            request.reject(requeue=True)
+
+
+_ending = Ending(_running, _hand_back)
+
+
+@signals.worker_shutting_down.connect
+def _end(**_: Any) -> None:
+    """SIGTERM, or the first SIGINT: Celery takes no new task and waits for those it has."""
+    _ending.begin(settings().stop_grace.total_seconds())
+
+
+@signals.worker_ready.connect
+def _end_at_once_on_sigquit(**_: Any) -> None:
+    """Celery's own way kills tasks as if they had failed."""
+    _ending.at_once_on(signal.SIGQUIT)
+
+
 def _sign_of_life(name: str, services: list[str]) -> None:
     """Tell every few seconds that this worker is there; end with the parent."""
     parent = os.getppid()
@@ -250,7 +334,7 @@ def _sign_of_life(name: str, services: list[str]) -> None:
 
 
 def main(*default_services: str) -> None:
-    """Run a worker for some services until SIGTERM: it ends the tasks it has begun first."""
+    """Run a worker for some services until SIGTERM: it ends or hands back what it has begun."""
     parser = argparse.ArgumentParser(prog="worker", description=main.__doc__)
     parser.add_argument("services", nargs="*", default=default_services or SERVICES)
     parser.add_argument("--concurrency", type=int, default=1, help="tasks at once (processes)")
@@ -265,7 +349,9 @@ def main(*default_services: str) -> None:
         [sys.executable, "-m", "shared.store", settings().store], check=False
     ).returncode:
         sys.exit(1)
-    name = f"{socket.gethostname()}-{os.getpid()}"
+    own_temporary_folder()
+    _serve_metrics(list(arguments.services))
+    name = worker_name()
     threading.Thread(
         target=_sign_of_life, args=(name, list(arguments.services)), daemon=True
     ).start()
