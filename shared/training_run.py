@@ -86,7 +86,9 @@ class RunSpec(BaseModel):
     seed: int = Field(default=0, ge=0, lt=2**63)
     dtype: Literal["fp32", "bf16"] = "fp32"
     checkpoint_every: int = Field(default=100, ge=1)
-    #: Processes on one machine, one a GPU where there are GPUs.
+    #: Machines; more than one needs the backend `kubernetes`.
+    nodes: int = Field(default=1, ge=1, le=1024)
+    #: Processes on each machine, one a GPU where there are GPUs.
     processes: int = Field(default=1, ge=1, le=64)
     #: CPU threads a process. Sums depend on it in the last bit, so it is part of the run.
     threads: int = Field(default=2, ge=1)
@@ -95,9 +97,14 @@ class RunSpec(BaseModel):
 
     @model_validator(mode="after")
     def _divides(self) -> "RunSpec":
-        if self.batch_size % self.processes:
-            raise ValueError("batch_size must be a multiple of processes")
+        if self.batch_size % self.world:
+            raise ValueError("batch_size must be a multiple of nodes x processes")
         return self
+
+    @property
+    def world(self) -> int:
+        """Processes on all machines."""
+        return self.nodes * self.processes
 
     @property
     def shape(self) -> ModelShape:

@@ -71,15 +71,14 @@ def save_checkpoint(
     commit_folder(store, run, folder, f"{name}-", f"{name}.json", {"step": step})
 
 
-def fetch_checkpoint(store: Store, run: str, folder: Path) -> None:
-    """Bring the last committed checkpoint to `folder`, an empty one; nothing where there is none.
+def fetch_checkpoint(store: Store, run: str, step: int, folder: Path) -> None:
+    """Bring the committed checkpoint of a step to `folder`, an empty one; for step 0 nothing.
 
     Raises PermanentError where the store holds other bytes than the receipt says.
     """
-    committed = read_checkpoints(store, run)
-    if not committed:
+    if step == 0:
         return
-    receipt = store.get_json(committed[max(committed)])
+    receipt = store.get_json(read_checkpoints(store, run)[step])
     for file in receipt["files"]:
         path = folder / file["name"]
         store.download(file["key"], path)

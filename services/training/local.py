@@ -25,8 +25,9 @@ from shared.training_run import run_end, run_key
 #: Seconds after the end of its slice in which the program must have committed a checkpoint, its
 #: start and first step included.
 GRACE_SECONDS = 300.0
-#: The program's exit code for "try again later" (sysexits.h, EX_TEMPFAIL).
-EXIT_TRANSIENT = 75
+#: The program's exit codes: "try again later" (sysexits.h, EX_TEMPFAIL), and for what would fail
+#: again (EX_SOFTWARE). Any other, as when it is killed or loses the other processes: who knows.
+EXIT_TRANSIENT, EXIT_PERMANENT = 75, 70
 #: Threads that wait for each other sleep: spinning, two threads on a busy machine of two cores are
 #: twenty times slower. Changes no sum.
 PATIENT_THREADS = {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "0"}

@@ -33,18 +33,25 @@ from services.training.checkpoint import fetch_checkpoint, resume, save_checkpoi
 from services.training.data import Batches, fetch
 from services.training.launch import (
     Process,
+    check_world,
     end_with,
+    is_node,
     is_worker,
     start_processes,
 )
-from services.training.local import ERROR_FILE, EXIT_TRANSIENT, scratch_folder
+from services.training.local import (
+    ERROR_FILE,
+    EXIT_PERMANENT,
+    EXIT_TRANSIENT,
+    scratch_folder,
+)
 from services.training.model import Llama
 from services.training.progress import Progress, Stop
 from shared.dataset import DatasetManifest, read_manifest
-from shared.errors import PermanentError, TransientError
+from shared.errors import CorpusmillError, PermanentError, TransientError
 from shared.settings import settings
 from shared.store import Store
-from shared.training_run import RunSpec, read_spec, run_end
+from shared.training_run import RunSpec, read_checkpoints, read_spec, run_end
 
 #: The cosine ends at this part of the learning rate (LLaMA, arXiv 2302.13971, section 2.3).
 FINAL_RATE = 0.1
@@ -94,10 +101,14 @@ class Training:
 def prepare(store: Store, spec: RunSpec, here: Process, scratch: Path) -> Training:
     """Bring data and the last checkpoint to this machine, and make the model from them."""
     manifest = read_manifest(store, spec.dataset)
+    # Machines must not go on from different steps: the first process says from which.
+    last = max(read_checkpoints(store, spec.id), default=0) if here.rank == 0 else 0
+    (last_step,) = here.sum([last])
     if here.local_rank == 0:
+        (scratch / ERROR_FILE).unlink(missing_ok=True)  # of before torchrun's restart
         shutil.rmtree(scratch / "checkpoint", ignore_errors=True)
         (scratch / "checkpoint").mkdir(parents=True)
-        fetch_checkpoint(store, spec.id, scratch / "checkpoint")
+        fetch_checkpoint(store, spec.id, int(last_step), scratch / "checkpoint")
         fetch(store, spec, manifest, scratch / "data")
     here.sum([0.0])  # the others wait until all is there
 
@@ -188,16 +199,22 @@ def keep(store: Store, run: Training, progress: Progress, scratch: Path) -> None
     progress.show()
 
 
-def run_process(store: Store, spec: RunSpec, scratch: Path, seconds: float) -> None:
-    """What each process does: settle what makes results repeat, meet the others, train."""
+def run_process(store: Store, spec: RunSpec, scratch: Path, seconds: float) -> bool:
+    """What each process does: settle what makes results repeat, meet the others, train.
+
+    Whether the run has ended; else it has paused.
+    """
     stop = Stop(seconds)
     torch.set_num_threads(spec.threads)
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.use_deterministic_algorithms(mode=True, warn_only=True)
     here = Process.join()
-    if run_end(store, spec.id) is None:
-        train(store, prepare(store, spec, here, scratch), scratch, stop)
+    # The others may still be on their way here when the first process ends the run.
+    ended = run_end(store, spec.id) is not None
+    if not here.sum([float(ended)])[0]:
+        ended = train(store, prepare(store, spec, here, scratch), scratch, stop)
     here.leave()
+    return ended or run_end(store, spec.id) is not None
 
 
 def parse(argv: list[str]) -> argparse.Namespace:
@@ -218,7 +235,8 @@ def parse(argv: list[str]) -> argparse.Namespace:
 def main(argv: list[str]) -> int:
     """Train, in several processes where the run wants them; the exit code.
 
-    0: finished or paused. 75: the store was out of reach, try again later. Else: failed.
+    0: finished or paused. 75: the store was out of reach, or, under torchrun's own command, paused:
+    try again later. 70: failed, and would again. Else: failed.
     """
     arguments = parse(argv)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
@@ -228,15 +246,26 @@ def main(argv: list[str]) -> int:
     try:
         store = Store(arguments.store)
         spec = read_spec(store, arguments.run)
+        check_world(spec.nodes, spec.processes)
         if spec.processes > 1 and not is_worker():
             return start_processes(spec.processes, argv)
-        run_process(store, spec, scratch, arguments.seconds)
+        ended = run_process(store, spec, scratch, arguments.seconds)
     except Exception as error:
         log.exception("failed")
         with suppress(FileExistsError), (scratch / ERROR_FILE).open("x") as file:
             file.write(f"{type(error).__name__}: {error}")
-        return EXIT_TRANSIENT if isinstance(error, TransientError) else 1
-    return 0
+        return exit_code(error)
+    # torchrun's agents on other machines must not take a pause for the end.
+    return EXIT_TRANSIENT if is_node() and not ended else 0
+
+
+def exit_code(error: Exception) -> int:
+    """75 to try again later, 70 for what would fail again, 1 for what may have lost the others."""
+    if isinstance(error, TransientError):
+        return EXIT_TRANSIENT
+    repeats = isinstance(error, CorpusmillError | torch.OutOfMemoryError)
+    lost = isinstance(error, RuntimeError | OSError)
+    return EXIT_PERMANENT if repeats or not lost else 1
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from services.training.local import advance, scratch_folder
+from services.training.local import EXIT_PERMANENT, advance, scratch_folder
 from services.training.train import run_process
 from shared.step import job_handler
 from shared.store import Store
@@ -108,7 +108,7 @@ def test_a_failure_is_recorded_with_its_reason(store, submit):
     state = run_state(store, spec.id)
     assert (state.state, state.error) == ("failed", "NotFoundError: no dataset 'cats'")
     mark = store.get_json(run_key(spec.id, "failed.json"))
-    assert mark["exit_code"] == 1
+    assert mark["exit_code"] == EXIT_PERMANENT
     assert any("Traceback" in line for line in mark["log"])
 
 

@@ -7,6 +7,7 @@ import pytest
 
 from services.training.checkpoint import save_checkpoint
 from services.training.launch import Process
+from services.training.local import EXIT_PERMANENT
 from services.training.model import Llama
 from services.training.progress import Stop
 from services.training.train import (
@@ -144,7 +145,7 @@ def test_the_program_writes_down_why_it_failed(store, tmp_path, monkeypatch):
     scratch = tmp_path / "scratch"
     scratch.mkdir()
     arguments = ["none", "--store", store.url, "--scratch", str(scratch)]
-    assert main(arguments) == 1
+    assert main(arguments) == EXIT_PERMANENT
     assert (scratch / "error.txt").read_text() == "NotFoundError: no run 'none'"
 
 
