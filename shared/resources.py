@@ -21,11 +21,14 @@ from blake3 import blake3
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from shared.errors import NotFoundError, PermanentError, UsageError
-from shared.store import STORE_SCHEME, Store, open_source
+from shared.sources import STORE_SCHEME, check_source
+from shared.store import Store, open_source
 
 PACKAGE_SCHEME = "package:"
 #: The folder that holds the packages `shared` and `services`.
 _ROOT = Path(__file__).resolve().parents[1]
+#: Marks a parameter that names what a worker reads itself, under the rules for sources.
+READ_FROM = "read from"
 #: Parsed resources that a process keeps.
 _LOADED = 32
 T = TypeVar("T")
@@ -92,7 +95,9 @@ def local_path(resource: Resource) -> Path:
         if not path.is_file():
             raise PermanentError(f"{resource.uri} ({resource.key}) was not provided")
         return path
-    return _local_file(resource.uri)
+    from shared.settings import settings
+
+    return _local_file(resource.uri, settings().store)
 
 
 def provide(store: Store, params: BaseModel) -> None:
@@ -141,8 +146,20 @@ def pin(store: Store, params: BaseModel, where: str) -> BaseModel:
             store.upload(path, found.key)
         return found
 
+    _check_named(store, params, where)
     found: BaseModel = replace_resources(params, pinned)
     return found
+
+
+def _check_named(store: Store, params: BaseModel, where: str) -> None:
+    """Refuse at submission what a worker would refuse to read: parameters marked READ_FROM."""
+    for name, field in type(params).model_fields.items():
+        value = getattr(params, name)
+        if READ_FROM in field.metadata and value != field.default:
+            try:
+                check_source(value, store.url)
+            except UsageError as error:
+                raise UsageError(f"{where}.{name}: {error}", field=f"{where}.{name}") from error
 
 
 def replace_resources(value: Any, change: Callable[[Resource, str], Resource], at: str = "") -> Any:
@@ -174,16 +191,25 @@ def replace_resources(value: Any, change: Callable[[Resource, str], Resource], a
 
 def _fetch(store: Store, uri: str) -> Path:
     """The content of a URI as a local file."""
-    if "://" not in uri and not uri.startswith(STORE_SCHEME):
-        return _local_file(uri)
+    if uri.startswith("file://") or not ("://" in uri or uri.startswith(STORE_SCHEME)):
+        return _local_file(uri, store.url)
     where, key = open_source(store, uri)
+    if (size := where.stat(key).size) > (most := _largest()):
+        raise UsageError(f"{uri} has {size} bytes; a list or a model has {most} at most")
     path = _new_file()
     where.download(key, path)
     return _named_by_content(path)
 
 
-def _local_file(name: str) -> Path:
-    path = Path(name.removeprefix("file://")).expanduser()
+def _largest() -> int:
+    from shared.settings import settings
+
+    return settings().upload_bytes
+
+
+def _local_file(name: str, store_url: str) -> Path:
+    path = Path(name.removeprefix("file://")).expanduser().resolve()
+    check_source(str(path), store_url)
     if path.is_dir():
         return _packed(path)
     if not path.is_file():

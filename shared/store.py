@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import obstore
 from obstore.exceptions import AlreadyExistsError, BaseError
@@ -25,11 +25,13 @@ from obstore.exceptions import NotFoundError as ObjectNotFoundError
 from obstore.store import LocalStore, ObjectStore, from_url
 
 from shared.errors import CorpusmillError, NotFoundError, PermanentError, TransientError, UsageError
+from shared.sources import STORE_SCHEME, check_source, normalise
+
+if TYPE_CHECKING:
+    from shared.web import WebStore
 
 #: Large transfers go in parts of this size, so that memory stays bounded.
 PART_BYTES = 8 * 2**20
-#: `store:<key>` names an object of the project's own store (uploads).
-STORE_SCHEME = "store:"
 _RETRY: Any = {"max_retries": 5, "retry_timeout": timedelta(seconds=60)}
 
 
@@ -188,28 +190,46 @@ def to_json(value: Any) -> bytes:
     return json.dumps(value, ensure_ascii=False, indent=1).encode()
 
 
-def open_source(store: Store, uri: str) -> tuple[Store, str]:
-    """The store and key that a source's URI names."""
-    if uri.startswith(STORE_SCHEME):
-        return store, uri.removeprefix(STORE_SCHEME)
-    url, key = split_uri(uri)
-    return Store(url), key
+def open_source(store: Store, uri: str) -> "tuple[Store | WebStore, str]":
+    """The store and key that a source's URI names, if the settings allow it: the one way in.
 
+    UsageError where they do not (`shared.sources`), NotFoundError for a folder that is not there.
+    """
+    check_source(uri, store.url)
+    place = normalise(uri)
+    if place.root == STORE_SCHEME:
+        return store, place.path
+    if place.root.startswith(("http://", "https://")):
+        from shared.web import WebStore
 
-def split_uri(uri: str) -> tuple[str, str]:
-    """A source's URI as (store URL, key): the folder or bucket, and the rest."""
-    if uri.startswith("file://"):
-        uri = uri.removeprefix("file://")
-    if "://" not in uri:
-        path = Path(uri)
-        if not path.is_absolute():
-            raise UsageError(f"{uri!r} is neither an absolute path nor a URI", field="sources")
-        return str(path.parent), path.name
-    scheme, _, rest = uri.partition("://")
-    bucket, _, key = rest.partition("/")
-    if not bucket or not key:
+        return WebStore(place.root.removesuffix("/")), place.path
+    if not place.path:
         raise UsageError(f"{uri!r} names no object", field="sources")
-    return f"{scheme}://{bucket}", key
+    if place.root != "/":
+        return Store(place.root.removesuffix("/")), place.path
+    path = Path(place.text)
+    if not path.parent.is_dir():
+        raise NotFoundError(f"no object {uri}")
+    return Store(str(path.parent)), path.name
+
+
+def open_folder(store: Store, uri: str) -> tuple[Store, str, str]:
+    """For a URI that ends with a slash: its store, its prefix there, and what URIs begin with.
+
+    So `begin + entry.key` names each entry below the prefix.
+    """
+    check_source(uri, store.url)
+    place = normalise(uri)
+    if place.root == STORE_SCHEME:
+        return store, place.path, STORE_SCHEME
+    if place.root.startswith(("http://", "https://")):
+        raise UsageError(f"{uri!r}: servers of the web list no folders", field="sources")
+    if place.root != "/":
+        return Store(place.root.removesuffix("/")), place.path, place.root
+    folder = Path(place.text)
+    if not folder.is_dir():
+        raise NotFoundError(f"no folder {uri}")
+    return Store(str(folder)), "", f"{folder}/".replace("//", "/")
 
 
 def _connect(url: str) -> ObjectStore:

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from services.export.masks import Mask, Spans, masked_tokens
 from shared.errors import UsageError
-from shared.store import Store, split_uri
+from shared.store import Store, open_source
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -59,12 +59,14 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int, eos: str) -> bytes:
 
 
 def fetch_tokenizer(uri: str) -> bytes:
-    """The bytes of a `tokenizer.json`: an absolute path or a URI of an object store.
+    """The bytes of a `tokenizer.json`: an absolute path or a URI that sources may have.
 
     Raises NotFoundError where there is none.
     """
-    url, key = split_uri(uri)
-    return Store(url).get(key)
+    from shared.settings import settings
+
+    where, key = open_source(Store(settings().store), uri)
+    return where.get(key)
 
 
 class Encoder:

@@ -3,6 +3,7 @@
 import hashlib
 import secrets
 import time
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import Annotated, Any
@@ -19,11 +20,13 @@ from shared.indexes import joining
 from shared.indexes.members import waits
 from shared.recipe import digest, load_recipe, override_recipe, pin_resources
 from shared.shards import Batch, Source, unique_names
-from shared.store import Store, open_source, to_json
+from shared.store import Store, open_folder, open_source, to_json
 
 router = APIRouter(prefix="/v1/batches", tags=["batches"])
 #: Sources are looked up side by side, since each is a round trip to an object store.
 LOOKUPS = 32
+#: Of one batch, after folders are listed.
+MOST_SOURCES = 1_000_000
 
 
 @router.post("", status_code=201)
@@ -67,7 +70,7 @@ def build_batch(gw: Gateway, request: BatchRequest, batch_id: str) -> Batch:
     return Batch(
         id=batch_id,
         recipe=pin_resources(recipe, gw.store),
-        sources=tuple(_sources(gw.store, request.sources)),
+        sources=tuple(_sources(gw, request.sources)),
         shard_bytes=request.shard_bytes or gw.conf.shard_bytes,
         submitter=request.submitter,
         created=datetime.now(UTC),
@@ -75,41 +78,52 @@ def build_batch(gw: Gateway, request: BatchRequest, batch_id: str) -> Batch:
     )
 
 
-def _sources(store: Store, uris: list[str]) -> list[Source]:
+def _sources(gw: Gateway, uris: list[str]) -> list[Source]:
     """Look every source up: size and etag are part of what it is."""
     expanded: list[tuple[int, str]] = []
     for position, uri in enumerate(uris):
-        expanded += [(position, u) for u in _expand(store, uri, position)]
+        expanded += [(position, u) for u in _expand(gw.store, uri, position)]
+        if len(expanded) > MOST_SOURCES:
+            raise UsageError(f"sources: more than {MOST_SOURCES}; split the batch", field="sources")
     names = [uri for _, uri in expanded]
-    twice = {n for n in names if names.count(n) > 1} if len(set(names)) < len(names) else set()
+    twice = [name for name, count in Counter(names).items() if count > 1]
     if twice:
         raise UsageError(f"sources: {min(twice)} is named twice", field="sources")
 
     def look(item: tuple[tuple[int, str], str]) -> Source:
         (position, uri), name = item
-        where, key = open_source(store, uri)
         try:
+            where, key = open_source(gw.store, uri)
             stat = where.stat(key)
         except NotFoundError as error:
-            field = f"sources.{position}"
-            raise UsageError(f"{field}: there is no {uri}", field=field) from error
+            raise _at(position, f"there is no {uri}") from error
+        except UsageError as error:
+            raise _at(position, str(error)) from error
+        if stat.size > gw.conf.source_bytes:
+            limit = gw.conf.source_bytes
+            raise _at(position, f"{uri} has {stat.size} bytes; a source has {limit} at most")
         return Source(uri=uri, name=name, size=stat.size, etag=stat.etag)
 
     with ThreadPoolExecutor(LOOKUPS) as pool:
         return list(pool.map(look, zip(expanded, unique_names(names), strict=True)))
 
 
+def _at(position: int, what: str) -> UsageError:
+    field = f"sources.{position}"
+    return UsageError(f"{field}: {what}", field=field)
+
+
 def _expand(store: Store, uri: str, position: int) -> list[str]:
     """A URI that ends with a slash stands for all objects below it."""
     if not uri.endswith("/"):
         return [uri.removeprefix("file://")]
-    where, key = open_source(store, uri + "x")
-    prefix = key.removesuffix("x")
-    base = uri.removesuffix(prefix) if prefix else uri
-    found = [base + e.key for e in where.list(prefix)]
+    try:
+        where, prefix, begin = open_folder(store, uri)
+    except UsageError as error:
+        raise _at(position, str(error)) from error
+    found = [begin + e.key for e in where.list(prefix)]
     if not found:
-        field = f"sources.{position}"
-        raise UsageError(f"{field}: nothing below {uri}", field=field)
+        raise _at(position, f"nothing below {uri}")
     return found
 
 

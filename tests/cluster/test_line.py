@@ -184,7 +184,7 @@ def test_wrong_input_is_a_problem_document_that_names_the_field(client, cluster,
         problem(sources=[good, "/no/such.warc.gz"], recipe="refinedweb-lite")["field"]
         == "sources.1"
     )
-    assert problem(sources=["x.warc.gz"], recipe="refinedweb-lite")["field"] == "sources"
+    assert problem(sources=["x.warc.gz"], recipe="refinedweb-lite")["field"] == "sources.0"
     assert problem(sources=[good], recipe="refinedweb-lite", more=1)["field"] == "more"
     override = {"langid.fasttext_v1": {"keep": {"score": "score >= high"}}}
     bad = problem(sources=[good], recipe="refinedweb-lite", overrides=override)

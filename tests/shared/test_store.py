@@ -2,8 +2,8 @@ import threading
 
 import pytest
 
-from shared.errors import NotFoundError, UsageError
-from shared.store import Store, split_uri
+from shared.errors import NotFoundError
+from shared.store import Store
 
 
 def test_first_writer_wins(tmp_path):
@@ -76,12 +76,3 @@ def test_large_objects_go_in_parts(tmp_path):
     assert (tmp_path / "copy").read_bytes() == data
     store.upload(tmp_path / "copy", "again")
     assert store.get("again") == data
-
-
-def test_uris():
-    assert split_uri("/a/b.warc.gz") == ("/a", "b.warc.gz")
-    assert split_uri("file:///a/b.warc.gz") == ("/a", "b.warc.gz")
-    assert split_uri("s3://bucket/x/y.gz") == ("s3://bucket", "x/y.gz")
-    for bad in ("relative/path", "s3://bucket", "s3:///key"):
-        with pytest.raises(UsageError):
-            split_uri(bad)

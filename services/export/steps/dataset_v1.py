@@ -6,7 +6,7 @@
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import pyarrow as pa
 from blake3 import blake3
@@ -23,6 +23,7 @@ from shared.dataset import (
     dtype_of,
     sequence_count,
 )
+from shared.resources import READ_FROM
 from shared.scope import Scope
 from shared.step import GroupOutput, Params, Phase, group_step
 from shared.store import to_json
@@ -38,7 +39,7 @@ class DatasetParams(Params):
 
     #: "train", or an absolute path or URI of a tokenizer.json. A dataset's id follows from the
     #: path; the manifest has the file's hash.
-    tokenizer: str = "train"
+    tokenizer: Annotated[str, READ_FROM] = "train"
     #: The token after each document; a trained tokenizer gets it, a given one must have it.
     eos: str = Field(default="<|endoftext|>", min_length=1)
     #: Of a trained tokenizer: 256 bytes and the EOS token at least.
