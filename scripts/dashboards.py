@@ -35,8 +35,8 @@ TARGET = {
     "name": "target_seconds",
     "label": "seconds of backlog a worker (the chart's targetSeconds)",
     "type": "textbox",
-    "query": "300",
-    "current": {"text": "300", "value": "300"},
+    "query": "60",
+    "current": {"text": "60", "value": "60"},
 }
 
 _LOOK = gauge("corpusmill_conductor_last_look_timestamp_seconds", "", legend="since the last look")
