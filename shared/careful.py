@@ -22,6 +22,7 @@ import pyarrow as pa
 from blake3 import blake3
 
 from shared.compute import compute, error_rows
+from shared.metrics import count_quarantined
 from shared.processes import die_with_parent, give_memory_back
 from shared.ref import TaskRef
 from shared.settings import Settings
@@ -118,6 +119,7 @@ class CarefulCompute:
             f"{folder}{content}.json",
             {"task": self._ref.id, "step": step.name, "error": reason, "rows": f"{content}.arrow"},
         )
+        count_quarantined()
 
 
 def _describe_exit(code: int) -> str:

@@ -94,6 +94,16 @@ class Leases:
         """The task ended well, or as well as it ever will."""
         self.redis.delete(*(f"{PREFIX}{kind}:{task}" for kind in ("tries", "faults", "pause")))
 
+    def uncount(self, task: str) -> None:
+        """Take back a `begin`: its process was asked to end before the task could."""
+        key = f"{PREFIX}tries:{task}"
+        if self.redis.exists(key) and int(self.redis.decr(key)) <= 0:
+            self.redis.delete(key)
+
+    def release(self, task: str) -> None:
+        """Nobody is at the task any more; its holder cannot say so itself."""
+        self.redis.delete(f"{PREFIX}lease:{task}")
+
     def pause(self, task: str, seconds: float) -> None:
         """Do not send the task again before this has passed."""
         self.redis.set(f"{PREFIX}pause:{task}", "1", px=max(1, int(seconds * 1000)))

@@ -7,18 +7,19 @@ few hundred are told as "other". docs/metrics.md lists the same; a test compares
 A process that serves no metrics counts all the same: that costs a microsecond or two an event.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
-from shared.chunk import Tally
+if TYPE_CHECKING:  # that imports the store, which counts here
+    from shared.chunk import Tally
 
 Source = Literal["gateway", "worker", "both"]
 
@@ -303,7 +304,7 @@ def bounded(series: set[tuple[str, str, str]], labels: tuple[str, str, str]) -> 
     return labels
 
 
-def count_verdicts(recipe: str, tally: Tally, *, last: bool) -> None:
+def count_verdicts(recipe: str, tally: "Tally", *, last: bool) -> None:
     """The verdicts of a committed task of rows; what the last stage keeps is kept to the end."""
     found = [(rule, "dropped", n) for rule, n in tally.dropped.items()]
     found += [(step, "failed", n) for step, n in tally.failed.items()]
@@ -313,10 +314,9 @@ def count_verdicts(recipe: str, tally: Tally, *, last: bool) -> None:
         _metric("corpusmill_verdicts_total").labels(*labels).inc(documents)
 
 
-def store_operation(operation: str) -> Callable[[float], None]:
-    """Where the seconds of an operation on the store go."""
-    observe: Callable[[float], None] = _child("corpusmill_store_seconds", operation).observe
-    return observe
+def store_operation(operation: str, seconds: float) -> None:
+    """An operation on the store has ended, well or not."""
+    _child("corpusmill_store_seconds", operation).observe(seconds)
 
 
 def store_error(operation: str, kind: Literal["transient", "other"]) -> None:

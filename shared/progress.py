@@ -23,6 +23,8 @@ class StageTotals:
     tally: Tally = field(default_factory=Tally)
     wall_seconds: float = 0.0
     reused: int = 0
+    #: Of the tasks that computed something, and did not only read an earlier batch's columns.
+    computed_seconds: float = 0.0
     #: What a phase of a group step counts.
     counts: Counter[str] = field(default_factory=Counter)
 
@@ -32,9 +34,11 @@ class StageTotals:
         self.wall_seconds += receipt["seconds"]
         self.counts.update(receipt.get("counts", {}))
         tally = receipt.get("tally")
+        computed = tally is None or bool(tally["computed"])
+        self.computed_seconds += receipt["seconds"] if computed else 0.0
         if tally is None:
             return
-        self.reused += not tally["computed"]
+        self.reused += not computed
         for name, value in tally.items():
             if name == "seconds":
                 for step, seconds in value.items():

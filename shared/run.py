@@ -14,6 +14,7 @@ from shared.columns import read_receipt
 from shared.compute import Compute, compute
 from shared.errors import NotFoundError, UsageError
 from shared.groups import commit_phase, run_phase
+from shared.metrics import count_verdicts
 from shared.progress import tally_to_dict
 from shared.ref import TaskRef
 from shared.resources import provide
@@ -21,6 +22,7 @@ from shared.rows import RowStage
 from shared.shards import Shard, ShardReader
 from shared.stages import Pipeline, Stage
 from shared.store import Store, open_source
+from shared.tracing import span
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,8 @@ class Done:
     committed: bool
     documents: int = 0
     seconds: float = 0.0
+    #: Whether something was computed, and not only read from columns of an earlier batch.
+    computed: bool = False
 
 
 def run_task(
@@ -41,17 +45,26 @@ def run_task(
         return Done(committed=False)
     started = time.perf_counter()
     if stage.phase is not None:
-        writer, told = run_phase(store, pipeline, stage, ref.unit)
+        with span("compute"):
+            writer, told = run_phase(store, pipeline, stage, ref.unit)
         receipt = {**_header(pipeline, stage, started, attempt), **told}
-        committed = commit_phase(store, stage, ref.unit, writer, receipt)
-        return Done(committed, 0, receipt["seconds"])
-    shard = pipeline.shard_by_id[ref.unit]
-    for bound in stage.steps:
-        provide(store, bound.params)
-    rows = RowStage(store, pipeline, stage, shard, how, shard_reader(store, shard))
-    tally = rows.run()
+        with span("commit"):
+            committed = commit_phase(store, stage, ref.unit, writer, receipt)
+        return Done(committed, 0, receipt["seconds"], computed=True)
+    with span("read"):
+        shard = pipeline.shard_by_id[ref.unit]
+        for bound in stage.steps:
+            provide(store, bound.params)
+        rows = RowStage(store, pipeline, stage, shard, how, shard_reader(store, shard))
+    with span("compute"):
+        tally = rows.run()
     receipt = {**_header(pipeline, stage, started, attempt), "tally": tally_to_dict(tally)}
-    return Done(rows.commit(receipt), tally.entered, receipt["seconds"])
+    with span("commit"):
+        committed = rows.commit(receipt)
+    if committed:
+        recipe = pipeline.recipe.recipe.name
+        count_verdicts(recipe, tally, last=stage.index == pipeline.last_rows.index)
+    return Done(committed, tally.entered, receipt["seconds"], computed=bool(tally.computed))
 
 
 def _header(pipeline: Pipeline, stage: Stage, started: float, attempt: int) -> dict[str, Any]:

@@ -12,12 +12,13 @@ the object store's own tools use (AWS_ACCESS_KEY_ID, AWS_ENDPOINT_URL, ...).
 import json
 import os
 import sys
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import obstore
 from obstore.exceptions import AlreadyExistsError, BaseError
@@ -25,6 +26,7 @@ from obstore.exceptions import NotFoundError as ObjectNotFoundError
 from obstore.store import LocalStore, ObjectStore, from_url
 
 from shared.errors import CorpusmillError, NotFoundError, PermanentError, TransientError, UsageError
+from shared.metrics import count_bytes, store_error, store_operation
 from shared.sources import STORE_SCHEME, check_source, normalise
 
 if TYPE_CHECKING:
@@ -61,8 +63,10 @@ class Store:
 
     def get(self, key: str) -> bytes:
         """The whole object; NotFoundError where there is none."""
-        with _Translated(key):
-            return bytes(obstore.get(self._objects, key).bytes())
+        with _Operation("get", key):
+            data = bytes(obstore.get(self._objects, key).bytes())
+        count_bytes("read", len(data))
+        return data
 
     def get_json(self, key: str) -> Any:
         """The object, parsed as JSON."""
@@ -79,14 +83,16 @@ class Store:
             length = min(length, size - offset)
             if length <= 0:
                 return b""
-            with _Translated(key):
-                return bytes(obstore.get_range(self._objects, key, start=offset, length=length))
+            with _Operation("get_range", key):
+                data = bytes(obstore.get_range(self._objects, key, start=offset, length=length))
+            count_bytes("read", len(data))
+            return data
 
         return read
 
     def stat(self, key: str) -> Stat:
         """Size and etag; NotFoundError where there is no such object."""
-        with _Translated(key):
+        with _Operation("head", key):
             meta = obstore.head(self._objects, key)
         return Stat(meta["size"], str(meta["e_tag"] or meta["last_modified"].isoformat()))
 
@@ -100,8 +106,9 @@ class Store:
 
     def put(self, key: str, data: bytes) -> None:
         """Write an object whose bytes follow from its key, or a mutable one (progress, marks)."""
-        with _Translated(key):
+        with _Operation("put", key):
             obstore.put(self._objects, key, data)
+        count_bytes("written", len(data))
 
     def put_json(self, key: str, value: Any) -> None:
         """`put` of JSON."""
@@ -109,11 +116,12 @@ class Store:
 
     def put_if_absent(self, key: str, data: bytes) -> bool:
         """Commit: True for the first writer; False, and nothing written, for every later one."""
-        with _Translated(key):
+        with _Operation("put_if_absent", key):
             try:
                 obstore.put(self._objects, key, data, mode="create", use_multipart=False)
             except AlreadyExistsError:
                 return False
+        count_bytes("written", len(data))
         return True
 
     def put_stream(self, key: str, chunks: Iterable[bytes]) -> int:
@@ -128,19 +136,28 @@ class Store:
     @contextmanager
     def writer(self, key: str) -> Iterator[Callable[[bytes], Any]]:
         """A function that appends to a new object; after an error there is no object."""
-        with _Translated(key):
+        with _Operation("write", key) as operation:
             writer = obstore.open_writer(self._objects, key, buffer_size=PART_BYTES)
+
+            def write(data: bytes) -> None:
+                operation.resume()
+                writer.write(data)
+                operation.pause()
+                count_bytes("written", len(data))
+
+            operation.pause()  # what the caller does between is none of the store's time
             try:
-                yield writer.write
+                yield write
             except BaseException:
                 writer.close()
                 obstore.delete(self._objects, key)
                 raise
+            operation.resume()
             writer.close()
 
     def list(self, prefix: str) -> Iterator[Entry]:
         """All objects below a prefix (a folder with its trailing slash), in order of keys."""
-        with _Translated(prefix):
+        with _Operation("list", prefix):
             found = [
                 Entry(meta["path"], meta["size"], meta["last_modified"])
                 for page in obstore.list(self._objects, prefix)
@@ -151,7 +168,7 @@ class Store:
     def delete(self, key: str) -> None:
         """Remove an object; no error where there is none."""
         try:
-            with _Translated(key):
+            with _Operation("delete", key):
                 obstore.delete(self._objects, key)
         except NotFoundError:
             return
@@ -160,9 +177,10 @@ class Store:
         """Copy an object to a local file, a part at a time."""
         path.parent.mkdir(parents=True, exist_ok=True)
         partial = path.with_name(path.name + ".partial")
-        with _Translated(key), partial.open("wb") as file:
+        with _Operation("download", key), partial.open("wb") as file:
             for chunk in obstore.get(self._objects, key).stream(min_chunk_size=PART_BYTES):
                 file.write(bytes(chunk))
+                count_bytes("read", len(chunk))
         partial.replace(path)
 
     def upload(self, path: Path, key: str) -> None:
@@ -246,20 +264,38 @@ def _connect(url: str) -> ObjectStore:
         raise UsageError(f"cannot open the store {url!r}: {error}", field="store") from error
 
 
-class _Translated:
-    """Turns the object store's exceptions into the three kinds of `shared.errors`."""
+class _Operation:
+    """Times an operation, and turns its exceptions into the three kinds of `shared.errors`."""
 
-    def __init__(self, key: str) -> None:
-        self.key = key
+    def __init__(self, name: str, key: str) -> None:
+        self._name, self._key = name, key
+        self._seconds = 0.0
+        self._started: float | None = None
 
-    def __enter__(self) -> None:
-        return None
+    def resume(self) -> None:
+        """From now on, time is the store's."""
+        self._started = time.perf_counter()
+
+    def pause(self) -> None:
+        """From now on, time is the caller's."""
+        if self._started is not None:
+            self._seconds += time.perf_counter() - self._started
+            self._started = None
+
+    def __enter__(self) -> Self:
+        self.resume()
+        return self
 
     def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        self.pause()
+        store_operation(self._name, self._seconds)
         if isinstance(error, ObjectNotFoundError | FileNotFoundError):
-            raise NotFoundError(f"no object {self.key}") from error
+            raise NotFoundError(f"no object {self._key}") from error
         if isinstance(error, BaseError | OSError):
-            raise TransientError(f"store: {self.key}: {error}") from error
+            store_error(self._name, "transient")
+            raise TransientError(f"store: {self._key}: {error}") from error
+        if isinstance(error, Exception):
+            store_error(self._name, "other")
 
 
 def main(url: str) -> None:

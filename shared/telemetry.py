@@ -1,4 +1,8 @@
-"""Structured logs: one JSON object a line on standard error, with the task it belongs to."""
+"""Structured logs: one JSON object a line on standard error, with the task it belongs to.
+
+Bound to every line of a task: `batch`, `stage` (its name), `shard` or, for a phase of a group step,
+`partition`, and `task`; of a training run `run`, of an index's job `index`.
+"""
 
 import json
 import logging
@@ -22,7 +26,7 @@ class JsonFormatter(logging.Formatter):
             "level": record.levelname.lower(),
             "logger": record.name,
             "message": record.getMessage(),
-            **(_CONTEXT.get() or {}),
+            **context(),
         }
         if record.exc_info:
             entry["trace"] = self.formatException(record.exc_info)
@@ -32,15 +36,25 @@ class JsonFormatter(logging.Formatter):
 @contextmanager
 def log_context(**values: Any) -> Iterator[None]:
     """Bind values to every log line of the block."""
-    token = _CONTEXT.set({**(_CONTEXT.get() or {}), **values})
+    token = _CONTEXT.set({**context(), **values})
     try:
         yield
     finally:
         _CONTEXT.reset(token)
 
 
-def configure_logging(level: str = "INFO") -> None:
-    """Log as JSON lines on standard error."""
+def add_context(**values: Any) -> None:
+    """Bind more values, until the present `log_context` ends."""
+    _CONTEXT.set({**context(), **values})
+
+
+def context() -> dict[str, Any]:
+    """What is bound at present."""
+    return _CONTEXT.get() or {}
+
+
+def configure_logging(level: str = "INFO", *more: logging.Handler) -> None:
+    """Log as JSON lines on standard error, and to other handlers."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormatter())
-    logging.basicConfig(level=level, handlers=[handler], force=True)
+    logging.basicConfig(level=level, handlers=[handler, *more], force=True)

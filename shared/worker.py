@@ -20,9 +20,8 @@ import sys
 import tempfile
 import threading
 import time
-import traceback
 from contextlib import suppress
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
@@ -32,15 +31,19 @@ from celery.worker import state
 from kombu.entity import Exchange, Queue
 from redis.exceptions import RedisError
 
+from shared import metrics, tracing
 from shared.careful import CarefulCompute
 from shared.compute import Compute, compute
 from shared.errors import CorpusmillError, PermanentError, TransientError
+from shared.estimates import Estimates
+from shared.failures import mark_failed
 from shared.leases import Leases
+from shared.logs import StreamHandler
 from shared.metrics import Started
 from shared.metrics_server import KeptCheck, ProcessTree, Pulse, serve
 from shared.plan import runnable_after
 from shared.processes import die_with_parent, give_memory_back, own_temporary_folder
-from shared.ref import REF, IndexRef, JobRef, TaskRef
+from shared.ref import REF, JobRef, RunRef, TaskRef
 from shared.run import Done, run_task
 from shared.settings import settings
 from shared.shards import Batch
@@ -48,7 +51,7 @@ from shared.shutdown import Ending, noticing_the_end
 from shared.stages import Pipeline, compile_batch
 from shared.step import job_handler, load_registry
 from shared.store import Store
-from shared.telemetry import configure_logging, log_context
+from shared.telemetry import add_context, configure_logging, context, log_context
 from shared.warming import warm
 
 log = logging.getLogger(__name__)
@@ -180,39 +183,62 @@ def waiting(service: str) -> dict[str, float]:
 def work(message: dict[str, Any]) -> None:
     """Run the task that a message names. Never raises: outcomes are receipts and marks."""
     ref = REF.validate_python(message)
-    service = "training"
+    whose = ("batch", ref.batch) if isinstance(ref, TaskRef) else (ref.kind, ref.job)
     with (
-        log_context(task=ref.id),
+        log_context(**dict([whose]), task=ref.id),
         leases().hold(f"lease:{ref.id}", settings().lease),
         noticing_the_end(),
     ):
         started = time.perf_counter()
+        service = "training"
         try:
             tries = leases().begin(ref.id)
-            if isinstance(ref, IndexRef):
+            service = _service(ref)
+            if not isinstance(ref, RunRef):
                 _check_tries(tries)
-            if not isinstance(ref, TaskRef):
-                service = ref.service
-                job_handler(service)(store(), ref.job, settings().run_slice.total_seconds())
-                outcome = Done(committed=True)
-            else:
-                service = pipeline(ref.batch).stages[ref.stage].service
-                _check_tries(tries)
-                outcome = _run(ref, tries)
+            done = _run_observed(ref, service, tries)
             leases().end(ref.id)
-            elapsed = int(1000 * (time.perf_counter() - started))
-            leases().count(
-                service,
-                done=1,
-                milliseconds=elapsed,
-                documents=outcome.documents,
-                careful=int(tries > 1),
-            )
+            elapsed = time.perf_counter() - started
+            _note(service, done, elapsed, tries)
         except Exception as error:  # noqa: BLE001 (every error has a policy)
+            metrics.observe_task(service, "failed", time.perf_counter() - started)
             _failed(ref, service, error)
             return
-    if isinstance(ref, TaskRef) and outcome.committed:
+    if isinstance(ref, TaskRef) and done.committed:
         _send_next(ref)
+
+
+def _service(ref: TaskRef | JobRef) -> str:
+    """Whose task it is; the log lines from here on name its stage."""
+    if not isinstance(ref, TaskRef):
+        return ref.service
+    stage = pipeline(ref.batch).stages[ref.stage]
+    add_context(stage=stage.name, **{"partition" if stage.phase else "shard": ref.unit})
+    return stage.service
+
+
+def _run_observed(ref: TaskRef | JobRef, service: str, tries: int) -> Done:
+    """Run it, with its bytes counted and a span."""
+    told = {**context(), "queue": service, "attempt": tries}
+    with metrics.task_of(service), tracing.task_span(service, told) as span:
+        if isinstance(ref, TaskRef):
+            done = _run(ref, tries)
+        else:
+            job_handler(service)(store(), ref.job, settings().run_slice.total_seconds())
+            done = Done(committed=True)
+        span.set(documents=done.documents, outcome="committed" if done.committed else "repeated")
+        return done
+
+
+def _note(service: str, done: Done, seconds: float, tries: int) -> None:
+    """Count a task that has ended well."""
+    amounts = {"done": 1, "milliseconds": int(1000 * seconds), "documents": done.documents}
+    leases().count(service, **amounts, careful=int(tries > 1))
+    outcome: metrics.TaskOutcome = "committed" if done.committed else "repeated"
+    metrics.observe_task(service, outcome, seconds, done.documents)
+    stage = context().get("stage")
+    if stage and done.committed and done.computed and tries == 1:
+        Estimates(leases().redis).note(service, stage, done.seconds)
 
 
 def _check_tries(tries: int) -> None:
@@ -225,20 +251,19 @@ def _run(ref: TaskRef, tries: int) -> Done:
     """Run a task of a batch; the second try and later ones in careful mode."""
     if store().exists(f"batches/{ref.batch}/cancelled.json"):
         return Done(committed=False)
-    careful = tries > 1
-    with log_context(batch=ref.batch, stage=ref.stage, unit=ref.unit, careful=careful):
-        how: Compute = compute
-        guard = None
-        if careful:
-            guard = CarefulCompute(store(), ref, settings())
-            how = guard
-        try:
-            done = run_task(store(), pipeline(ref.batch), ref, how, tries)
-        finally:
-            if guard is not None:
-                guard.close()
-        log.info("committed" if done.committed else "was done")
-        return done
+    how: Compute = compute
+    guard = None
+    if tries > 1:
+        add_context(careful=True)
+        guard = CarefulCompute(store(), ref, settings())
+        how = guard
+    try:
+        done = run_task(store(), pipeline(ref.batch), ref, how, tries)
+    finally:
+        if guard is not None:
+            guard.close()
+    log.info("committed" if done.committed else "was done")
+    return done
 
 
 def _failed(ref: TaskRef | JobRef, service: str, error: Exception) -> None:
@@ -250,24 +275,12 @@ def _failed(ref: TaskRef | JobRef, service: str, error: Exception) -> None:
         log.warning("transient: %s; again in %.0f s", error, pause)
         leases().pause(ref.id, pause)
         leases().count(service, retried=1)
+        metrics.count_retry(service)
         return
     log.error("failed: %s", error, exc_info=not isinstance(error, CorpusmillError))
     leases().count(service, failed=1)
     mark_failed(store(), ref, error, tries)
     leases().end(ref.id)
-
-
-def mark_failed(where: Store, ref: TaskRef | JobRef, error: Exception, tries: int) -> None:
-    """Leave a mark that keeps the conductor from sending the task again; a retry removes it."""
-    mark = {
-        "task": ref.id,
-        "error": f"{type(error).__name__}: {error}",
-        "field": getattr(error, "field", None),
-        "tries": tries,
-        "time": datetime.now(UTC).isoformat(timespec="seconds"),
-        "trace": "".join(traceback.format_exception(error))[-4000:],
-    }
-    where.put_json(ref.failed_key, mark)
 
 
 def _send_next(ref: TaskRef) -> None:
@@ -285,28 +298,38 @@ def _warm_up(**_: Any) -> None:
     die_with_parent()
     give_memory_back()
     own_temporary_folder()
-    configure_logging()
+    configure_logging("INFO", StreamHandler(settings()))
     leases.cache_clear()
+    tracing.start(settings(), "worker")
     load_registry()
     for service in _served if settings().warm else ():
         warm(service)
 
 
-def _running() -> dict[str, int]:
-    """The tasks in this worker's processes: id to process id."""
-    requests = list(state.active_requests)
-    return {r.id: r.worker_pid for r in requests if r.worker_pid and not r.acknowledged}
+class _Begun:
+    """A task of this worker, at its end; see `shared.shutdown`."""
+
+    def __init__(self, request: Any) -> None:
+        self.task: str = request.id
+        self.process: int = request.worker_pid
+        self._request = request
+
+    def take(self) -> None:
+        self._request.acknowledged = True  # to Celery, which would take it for a failure
+
+    def acknowledge(self) -> None:
+        self._request.on_ack(log, (RedisError,))
+
+    def hand_back(self) -> None:
+        with suppress(RedisError):  # then the lease runs out, and the conductor sends it again
+            leases().uncount(self.task)
+            self._request.on_reject(log, (RedisError,), True)
+            leases().release(self.task)
 
 
-def _hand_back(task: str) -> None:
-    """As if the task had never begun: no lease, the try not counted, its message in the queue."""
-    with suppress(RedisError):  # then the lease runs out, and the conductor sends it again
-        leases().hand_back(task)
-        for request in [r for r in list(state.active_requests) if r.id == task]:
-            request.reject(requeue=True)
-
-
-_ending = Ending(_running, _hand_back)
+_ending = Ending(
+    lambda: [_Begun(r) for r in list(state.active_requests) if r.worker_pid and not r.acknowledged]
+)
 
 
 @signals.worker_shutting_down.connect
