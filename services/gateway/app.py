@@ -7,6 +7,7 @@ from importlib.metadata import version
 from fastapi import FastAPI
 
 from services.gateway import (
+    around,
     batches,
     documents,
     indexes,
@@ -20,6 +21,7 @@ from services.gateway import (
 )
 from services.gateway.problems import Problem
 from services.gateway.state import open_gateway
+from services.gateway.ui import pages
 from shared.settings import settings
 from shared.step import load_registry
 from shared.telemetry import configure_logging
@@ -52,6 +54,18 @@ def create_app() -> FastAPI:
         responses=PROBLEMS,  # type: ignore[arg-type]
     )
     problems.install(app)
-    for module in (batches, documents, indexes, preview, queues, recipes, runs, signals, uploads):
+    for module in (
+        around,
+        batches,
+        documents,
+        indexes,
+        preview,
+        queues,
+        recipes,
+        runs,
+        signals,
+        uploads,
+    ):
         app.include_router(module.router)
+    app.include_router(pages.router)
     return app

@@ -76,12 +76,12 @@ def submit(request: Annotated[dict[str, Any], Body()], gw: GatewayDep) -> dict[s
 @router.get("/runs")
 def list_runs(gw: GatewayDep, page: PagingDep) -> Page[dict[str, Any]]:
     """Runs, oldest first."""
-    names, following = page_of(_run_ids(gw.store), page)
+    names, following = page_of(run_ids(gw.store), page)
     items = [run_state(gw.store, name).model_dump(mode="json") for name in names]
     return Page(items=items, next=following)
 
 
-def _run_ids(store: Store) -> list[str]:
+def run_ids(store: Store) -> list[str]:
     """Ids of all runs; they begin with their time, so newest last."""
     return sorted(e.key.split("/")[1] for e in store.list("runs/") if e.key.endswith("/run.json"))
 
@@ -134,7 +134,7 @@ def document_steps(
 ) -> Page[dict[str, Any]]:
     """Which training steps saw a document, by run: all runs on the batch's datasets."""
     datasets = set(gw.catalog.view(batch).pipeline.datasets)
-    names, following = page_of(_run_ids(gw.store), page)
+    names, following = page_of(run_ids(gw.store), page)
     items = []
     for run in names:
         if read_spec(gw.store, run).dataset not in datasets:
