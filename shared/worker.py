@@ -317,13 +317,17 @@ class _Begun:
     def take(self) -> None:
         self._request.acknowledged = True  # to Celery, which would take it for a failure
 
+    def _message(self) -> Any:
+        """Directly: Celery's own way leads through its loop, which has ended."""
+        return self._request.message
+
     def acknowledge(self) -> None:
-        self._request.on_ack(log, (RedisError,))
+        self._message().ack_log_error(log, (RedisError, OSError))
 
     def hand_back(self) -> None:
         with suppress(RedisError):  # then the lease runs out, and the conductor sends it again
             leases().uncount(self.task)
-            self._request.on_reject(log, (RedisError,), True)
+            self._message().reject_log_error(log, (RedisError, OSError), requeue=True)
             leases().release(self.task)
 
 

@@ -14,6 +14,7 @@ import time
 
 from redis.exceptions import RedisError
 
+from services.gateway.backlog import BacklogMeter, Look, Snapshot
 from services.gateway.catalog import BatchView, Catalog
 from shared import worker
 from shared.errors import CorpusmillError
@@ -26,6 +27,7 @@ from shared.leases import Leases
 from shared.plan import runnable
 from shared.ref import IndexRef, JobRef, RunRef, TaskRef
 from shared.settings import Settings
+from shared.telemetry import log_context
 
 log = logging.getLogger(__name__)
 
@@ -47,7 +49,10 @@ class Conductor:
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._loop, name="conductor", daemon=True)
         self._indexes_seen = -INDEX_LOOK_SECONDS
-        self.last_look = 0.0
+        self._backlog = BacklogMeter(catalog, leases)
+        #: Jobs that indexes ask for, as of the last look at them: task id to service.
+        self._index_jobs: dict[str, str] = {}
+        self.last: Snapshot | None = None
 
     def start(self) -> None:
         """Begin to conduct, or to stand by."""
@@ -73,29 +78,39 @@ class Conductor:
         complete_pending(self._catalog.store)
         queues = {service: worker.waiting(service) for service in worker.SERVICES}
         present = {ref for waiting in queues.values() for ref in waiting}
+        # The grace of a message begins when it leaves the queue, however long it waited there.
+        self._sent |= dict.fromkeys(present, time.monotonic())
         room = {s: self._conf.window - len(waiting) for s, waiting in queues.items()}
-        for batch in self._catalog.active():
+        seen = Look()
+        active, ended = self._catalog.survey()
+        for batch in active:
             try:
                 view = self._catalog.view(batch)
             except (CorpusmillError, ValueError) as error:
-                log.error("batch %s cannot be planned: %s", batch, error)  # noqa: TRY400
+                with log_context(batch=batch):
+                    log.error("batch %s cannot be planned: %s", batch, error)  # noqa: TRY400
                 continue
-            self._feed_batch(view, present, room)
-        self._feed_runs(present, room)
+            self._feed_batch(view, present, room, seen)
+        self._feed_runs(present, room, seen)
         self._feed_indexes(present, room)
+        seen.jobs |= self._index_jobs
         self._forget_old()
-        self.last_look = time.time()
+        self.last = self._backlog.publish(seen, ended)
 
-    def _feed_batch(self, view: BatchView, present: set[str], room: dict[str, int]) -> None:
+    def _feed_batch(
+        self, view: BatchView, present: set[str], room: dict[str, int], seen: Look
+    ) -> None:
         """Send the batch's runnable tasks, as many as the window has room for."""
         self._catalog.refresh(view)
         failed = {m["task"] for m in self._catalog.failures(view.batch.id)}
         if self._catalog.is_cancelled(view.batch.id):
             self._catalog.settle(view)
+            seen.batches["cancelling"] += 1
             return
         candidates: list[TaskRef] = []
         done = view.funnel.committed()
         blocked = {w.stage for w in waits(self._catalog.store, view.pipeline, done)}
+        seen.add(view, blocked, failed)
         some_left = bool(blocked)
         for ref in runnable(view.pipeline, done, blocked):
             if ref.id in failed:
@@ -115,7 +130,7 @@ class Conductor:
             if ref.id not in held:
                 self._send(view.pipeline.stages[ref.stage].service, ref)
 
-    def _feed_runs(self, present: set[str], room: dict[str, int]) -> None:
+    def _feed_runs(self, present: set[str], room: dict[str, int], seen: Look) -> None:
         """Send every training run that has not ended."""
         keys = [e.key for e in self._catalog.store.list("runs/")]
         ended = {
@@ -126,9 +141,12 @@ class Conductor:
         }
         for key in keys:
             run = key.split("/")[1]
-            if key != f"runs/{run}/run.json" or run in ended or room["training"] <= 0:
+            if key != f"runs/{run}/run.json" or run in ended:
                 continue
             ref = RunRef(run=run)
+            seen.jobs[ref.id] = ref.service
+            if room["training"] <= 0:
+                continue
             if ref.id not in present and self._is_late(ref.id) and not self._leases.held(ref.id):
                 self._send("training", ref)
                 room["training"] -= 1
@@ -139,6 +157,7 @@ class Conductor:
         if time.monotonic() - self._indexes_seen < INDEX_LOOK_SECONDS:
             return
         self._indexes_seen = time.monotonic()
+        self._index_jobs = {}
         for index in names(read_log(store)):
             wanted: list[tuple[str, TaskRef | IndexRef]] = []
             if rebuilding(store, index):
@@ -149,6 +168,7 @@ class Conductor:
             elif not has_failed(store, index) and work_left(store, index, self._conf):
                 ref = IndexRef(index=index)
                 wanted = [(ref.service, ref)]
+            self._index_jobs |= {task.id: service for service, task in wanted}
             for service, task in wanted:
                 sendable = task.id not in present and self._is_late(task.id)
                 if sendable and room[service] > 0 and not self._leases.held(task.id):
