@@ -18,6 +18,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         file = item.path.relative_to(ROOT)
         group = "cluster" if file.parts[1] == "cluster" else str(file)
+        if "scraped" in getattr(item, "fixturenames", ()):  # one run for all files that look at it
+            group = "scraped"
         item.add_marker(pytest.mark.xdist_group(group))
 
 
