@@ -13,12 +13,14 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from shared.errors import PermanentError, TransientError
 from shared.recipe import digest
+from shared.shutdown import asked_to_pause
 from shared.store import Store, to_json
 from shared.training_run import run_end, run_key
 
@@ -28,6 +30,8 @@ GRACE_SECONDS = 300.0
 #: The program's exit codes: "try again later" (sysexits.h, EX_TEMPFAIL), and for what would fail
 #: again (EX_SOFTWARE). Any other, as when it is killed or loses the other processes: who knows.
 EXIT_TRANSIENT, EXIT_PERMANENT = 75, 70
+#: How often it is looked whether the program has ended, or should pause.
+LOOK_SECONDS = 0.2
 #: Threads that wait for each other sleep: spinning, two threads on a busy machine of two cores are
 #: twenty times slower. Changes no sum.
 PATIENT_THREADS = {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "0"}
@@ -93,7 +97,7 @@ def _run_slice(store: Store, run: str, scratch: Path, seconds: float) -> None:
             env={**PATIENT_THREADS, **os.environ},
         )
         try:
-            code = program.wait(seconds + GRACE_SECONDS)
+            code = _wait(program, seconds + GRACE_SECONDS)
         except subprocess.TimeoutExpired as error:
             raise TransientError(f"run {run} did not pause in {GRACE_SECONDS:.0f} s") from error
         finally:
@@ -107,6 +111,23 @@ def _run_slice(store: Store, run: str, scratch: Path, seconds: float) -> None:
         lines = log.read_text(errors="replace").splitlines()[-LOG_LINES:]
         mark = {"error": why, "exit_code": code, "log": lines}
         store.put_if_absent(run_key(run, "failed.json"), to_json(mark))
+
+
+def _wait(program: "subprocess.Popen[bytes]", seconds: float) -> int:
+    """Its exit code. Where this worker is to end, the program commits a checkpoint and pauses."""
+    deadline = time.monotonic() + seconds
+    told = False
+    while True:
+        try:
+            code = program.wait(LOOK_SECONDS)
+        except subprocess.TimeoutExpired:
+            if time.monotonic() > deadline:
+                raise
+        else:  # told before it could listen, it has done nothing yet
+            return 0 if told and code == -signal.SIGTERM else code
+        if asked_to_pause() and not told:
+            program.terminate()
+            told = True
 
 
 def _error(scratch: Path, code: int) -> str:

@@ -127,3 +127,23 @@ def test_the_program_dies_with_its_parent(store, submit):
     parent.send_signal(signal.SIGKILL)
     parent.wait()
     wait_until(lambda: not programs(spec.id))
+
+
+def test_the_program_pauses_when_its_worker_is_to_end(store, submit):
+    spec = submit(id="paused", steps=1_000_000)
+    code = (
+        "import sys, tempfile; tempfile.tempdir = sys.argv[3]\n"
+        "from services.training.local import advance; from shared.store import Store\n"
+        "from shared.shutdown import noticing_the_end\n"
+        "with noticing_the_end(): advance(Store(sys.argv[1]), sys.argv[2], 600.0)"
+    )
+    command = [sys.executable, "-c", code, store.url, spec.id, os.fspath(Path(store.url).parent)]
+    worker = subprocess.Popen(command)
+    wait_until(lambda: read_metrics(store, spec.id))
+    worker.send_signal(signal.SIGTERM)
+    assert worker.wait(30) == 0
+    assert not programs(spec.id)
+    state = run_state(store, spec.id)
+    assert state.state == "running"
+    last = read_metrics(store, spec.id)[-1]["step"]
+    assert max(read_checkpoints(store, spec.id)) == last, "no step is done twice"
