@@ -1,9 +1,14 @@
 """The gateway as a process: `python -m services.gateway`, told where to bind by its settings."""
 
+import sys
+
 import uvicorn
 
+from services.gateway.access import check_start
 from services.gateway.app import create_app
+from shared.errors import CorpusmillError
 from shared.settings import settings
+from shared.store import Store
 
 #: Requests under way have this long to end after SIGTERM.
 GRACE_SECONDS = 20
@@ -12,6 +17,10 @@ GRACE_SECONDS = 20
 def main() -> None:
     """Serve until SIGTERM."""
     conf = settings()
+    try:
+        check_start(conf, Store(conf.store))
+    except CorpusmillError as error:
+        sys.exit(f"error: {error}")
     uvicorn.run(
         create_app(),
         host=conf.host,

@@ -11,26 +11,28 @@ from services.gateway import (
     batches,
     documents,
     indexes,
+    logs,
+    observe,
     preview,
     problems,
     queues,
     recipes,
+    reference,
     runs,
     signals,
+    token_routes,
     uploads,
 )
-from services.gateway.problems import Problem
+from services.gateway.access import Access, check_start
+from services.gateway.headers import SecurityHeaders
+from services.gateway.limits import BodyLimit
 from services.gateway.state import open_gateway
 from services.gateway.ui import pages
+from shared import tracing
+from shared.logs import StreamHandler
 from shared.settings import settings
 from shared.step import load_registry
 from shared.telemetry import configure_logging
-
-#: Documented once for every route.
-PROBLEMS = {
-    status: {"model": Problem, "content": {problems.MEDIA_TYPE: {}}}
-    for status in (404, 409, 422, 503)
-}
 
 
 def create_app() -> FastAPI:
@@ -38,32 +40,46 @@ def create_app() -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        configure_logging()
+        configure_logging("INFO", StreamHandler(settings()))
         load_registry()
         gateway = open_gateway(settings())
+        check_start(gateway.conf, gateway.store)
         app.state.gateway = gateway
+        tracing.start(gateway.conf, "gateway")
         gateway.conductor.start()
-        yield
+        async with observe.serving(gateway, gateway.conf):
+            yield
         gateway.conductor.stop()
+        tracing.stop()
 
     app = FastAPI(
         title="Corpusmill",
         version=version("corpusmill"),
         description="Web crawls in, training data and models out; every verdict explained.",
         lifespan=lifespan,
-        responses=PROBLEMS,  # type: ignore[arg-type]
+        responses=problems.documented(),  # type: ignore[arg-type]
+        docs_url=None,
+        redoc_url=None,
     )
     problems.install(app)
+    reference.install(app)
+    # The last one is asked first.
+    app.add_middleware(BodyLimit)
+    app.add_middleware(Access)
+    app.add_middleware(SecurityHeaders)
+    app.add_middleware(observe.Observed)
     for module in (
         around,
         batches,
         documents,
         indexes,
+        logs,
         preview,
         queues,
         recipes,
         runs,
         signals,
+        token_routes,
         uploads,
     ):
         app.include_router(module.router)

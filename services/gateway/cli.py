@@ -16,7 +16,7 @@ import yaml
 from rich.console import Console
 from rich.markup import escape
 
-from services.gateway import cli_index, cli_signals, render
+from services.gateway import cli_index, cli_logs, cli_signals, cli_tokens, render
 from services.gateway.client import Client
 from services.gateway.cluster import Cluster
 from services.gateway.options import (
@@ -51,7 +51,9 @@ trace_app = typer.Typer(
 app.add_typer(recipe_app, name="recipe")
 app.add_typer(trace_app, name="trace")
 app.add_typer(cli_index.app, name="index")
+app.add_typer(cli_tokens.app, name="token")
 app.add_typer(cli_signals.app)
+app.add_typer(cli_logs.app)
 
 console = Console(stderr=True)
 

@@ -1,5 +1,7 @@
 """A small client of the REST API, for the command line and for tests."""
 
+import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
@@ -10,14 +12,22 @@ import httpx
 from shared.errors import ConflictError, NotFoundError, TransientError, UsageError
 
 UPLOAD_CHUNK = 1 << 20
+TOKEN_VARIABLE = "CORPUSMILL_TOKEN"  # noqa: S105 (a name, no secret)
+#: Requests that the gateway counted as too many are sent again after it says when, this often.
+TOO_MANY_TRIES = 5
 
 
 class Client:
-    """Talks to a gateway; problem documents become the errors of `shared.errors`."""
+    """Talks to a gateway; problem documents become the errors of `shared.errors`.
 
-    def __init__(self, url: str, timeout: float = 60.0) -> None:
+    Without `token`, the one in CORPUSMILL_TOKEN is sent, if there is one.
+    """
+
+    def __init__(self, url: str, timeout: float = 60.0, token: str | None = None) -> None:
         self.url = url.rstrip("/")
-        self._http = httpx.Client(base_url=self.url, timeout=timeout)
+        token = os.environ.get(TOKEN_VARIABLE, "").strip() if token is None else token
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        self._http = httpx.Client(base_url=self.url, timeout=timeout, headers=headers)
 
     def __enter__(self) -> Self:
         return self
@@ -36,10 +46,15 @@ class Client:
 
     def call(self, method: str, path: str, **arguments: Any) -> Any:
         """One request; the parsed answer."""
-        try:
-            response = self._http.request(method, path, **arguments)
-        except httpx.TransportError as error:
-            raise TransientError(f"no answer from {self.url}: {error}") from error
+        for left in reversed(range(TOO_MANY_TRIES)):
+            try:
+                response = self._http.request(method, path, **arguments)
+            except httpx.TransportError as error:
+                raise TransientError(f"no answer from {self.url}: {error}") from error
+            # The gateway counts before it does anything; a stream cannot be sent twice.
+            if response.status_code != 429 or not left or "content" in arguments:
+                break
+            time.sleep(float(response.headers.get("Retry-After", "1")))
         if response.is_success:
             return response.json()
         raise _error(response)
@@ -71,7 +86,11 @@ class Client:
                 while chunk := file.read(UPLOAD_CHUNK):
                     yield chunk
 
-        answer = self.call("POST", "/v1/uploads", params={"name": path.name}, content=chunks())
+        # Told beforehand, so that a gateway refuses what is too large before it is sent.
+        headers = {"Content-Length": str(path.stat().st_size)}
+        answer = self.call(
+            "POST", "/v1/uploads", params={"name": path.name}, content=chunks(), headers=headers
+        )
         return str(answer["uri"])
 
 
@@ -82,6 +101,10 @@ def _error(response: httpx.Response) -> Exception:
         body = {}
     detail = str(body.get("detail") or f"{response.status_code} {response.text[:200]}")
     match response.status_code:
+        case 401:
+            return UsageError(f"{detail}; put a token into {TOKEN_VARIABLE}")
+        case 429:
+            return TransientError(detail)
         case 404:
             return NotFoundError(detail)
         case 409:

@@ -1,6 +1,8 @@
 """Errors as problem documents (RFC 9457) that name the field, file or task at fault."""
 
 import logging
+from collections.abc import Mapping
+from http import HTTPStatus
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -10,6 +12,7 @@ from pydantic import BaseModel
 from redis.exceptions import RedisError
 from starlette.exceptions import HTTPException
 
+from services.gateway.headers import add_headers
 from shared.errors import ConflictError, NotFoundError, TransientError, UsageError
 
 log = logging.getLogger(__name__)
@@ -27,10 +30,31 @@ class Problem(BaseModel):
     field: str | None = None
 
 
-def problem(status: int, title: str, detail: str, field: str | None = None) -> JSONResponse:
+#: Documented for every route, beside 422, which FastAPI's own would document otherwise.
+STATUSES = (400, 401, 403, 404, 405, 409, 413, 422, 429, 503)
+
+
+def documented() -> dict[int, dict[str, Any]]:
+    """What the OpenAPI document says of errors, once for every route."""
+    reference = {"schema": {"$ref": "#/components/schemas/Problem"}}
+    content = {MEDIA_TYPE: reference}
+    return {
+        status: {"description": HTTPStatus(status).phrase, "model": Problem, "content": content}
+        for status in STATUSES
+    }
+
+
+def problem(
+    status: int,
+    title: str,
+    detail: str,
+    field: str | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> JSONResponse:
     """A problem document as a response."""
     body = Problem(title=title, status=status, detail=detail, field=field)
-    return JSONResponse(body.model_dump(exclude_none=True), status, media_type=MEDIA_TYPE)
+    kept = body.model_dump(exclude_none=True)
+    return JSONResponse(kept, status, headers=headers, media_type=MEDIA_TYPE)
 
 
 def install(app: FastAPI) -> None:
@@ -70,9 +94,13 @@ def _unavailable(_request: Request, error: Exception) -> JSONResponse:
 
 def _http(_request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
-    return problem(error.status_code, "Request failed", str(error.detail))
+    title = HTTPStatus(error.status_code).phrase
+    return problem(error.status_code, title, str(error.detail), headers=error.headers)
 
 
 def _defect(request: Request, error: Exception) -> JSONResponse:
     log.error("defect in %s %s", request.method, request.url.path, exc_info=error)
-    return problem(500, "Internal error", f"{type(error).__name__}; see the gateway's log")
+    answer = problem(500, "Internal error", f"{type(error).__name__}; see the gateway's log")
+    # Nothing wraps this answer, since it is made outside of all middleware.
+    add_headers(request.scope, answer.headers)
+    return answer

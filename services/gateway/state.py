@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 
 from services.gateway.catalog import Catalog
 from services.gateway.conductor import Conductor
+from services.gateway.limits import Limiter
+from services.gateway.tokens import Tokens
 from shared import worker
 from shared.leases import Leases
 from shared.settings import Settings
@@ -25,6 +27,8 @@ class Gateway:
     catalog: Catalog
     conductor: Conductor
     rates: "QueueRates"
+    tokens: Tokens
+    limiter: Limiter
 
 
 @dataclass
@@ -54,4 +58,6 @@ def open_gateway(conf: Settings) -> Gateway:
     leases = worker.leases()
     catalog = Catalog(store)
     conductor = Conductor(catalog, leases, conf)
-    return Gateway(conf, store, leases, catalog, conductor, QueueRates(leases))
+    limiter = Limiter(leases.redis, conf.rate_limit)
+    rates = QueueRates(leases)
+    return Gateway(conf, store, leases, catalog, conductor, rates, Tokens(store), limiter)

@@ -10,7 +10,7 @@ from starlette.concurrency import run_in_threadpool
 
 from services.gateway.models import GatewayDep
 from shared.errors import UsageError
-from shared.store import STORE_SCHEME
+from shared.sources import STORE_SCHEME
 
 router = APIRouter(prefix="/v1/uploads", tags=["uploads"])
 _NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")
@@ -24,7 +24,8 @@ async def upload(
 ) -> dict[str, Any]:
     """Store the request's body; the answer's `uri` can be a source of a batch.
 
-    The body goes to the store in parts and is never held in memory.
+    The body goes to the store in parts and is never held in memory. How long it may be is seen to
+    by `limits.BodyLimit`, whose error, as a client that goes away, leaves no object behind.
     """
     if not _NAME.match(name):
         raise UsageError(f"name {name!r} is not a plain file name", field="name")
