@@ -9,9 +9,14 @@ All of it may vanish at any moment. Losing a lease or a counter costs a repeated
     corpusmill:alive:<worker>   JSON: its service(s), since when (expires)
     corpusmill:stats:<queue>    counters: done, failed, retried, careful, ...
     corpusmill:conductor        the one conductor's lease (expires)
+    corpusmill:look             JSON: what the conductor's last look saw (services.gateway.backlog)
+    corpusmill:seconds          how long tasks take (shared.estimates)
+    corpusmill:logs:<batch>     its last log lines (shared.logs; expires)
 """
 
 import json
+import os
+import signal
 import threading
 import time
 from collections.abc import Iterator
@@ -127,7 +132,7 @@ class Leases:
 
     def workers(self) -> dict[str, list[str]]:
         """Workers that are alive, with their services."""
-        keys = sorted(self.redis.scan_iter(f"{PREFIX}alive:*"))
+        keys = sorted(self.redis.scan_iter(f"{PREFIX}alive:*", count=1000))
         values: Any = self.redis.mget(keys) if keys else []
         return {
             key.removeprefix(f"{PREFIX}alive:"): json.loads(value)["services"]
@@ -138,11 +143,24 @@ class Leases:
     def running(self) -> list[str]:
         """Ids of the tasks that workers are at."""
         prefix = f"{PREFIX}lease:"
-        return sorted(k.removeprefix(prefix) for k in self.redis.scan_iter(prefix + "*"))
+        found = self.redis.scan_iter(prefix + "*", count=1000)
+        return sorted(key.removeprefix(prefix) for key in found)
 
 
 def _milliseconds(seconds: timedelta) -> int:
     return int(seconds.total_seconds() * 1000)
+
+
+def sign_of_life(leases: Leases, worker: str, services: list[str]) -> None:
+    """Tell every few seconds that a worker is there; end with the parent, where that is wanted."""
+    parent = os.getppid()
+    while True:
+        with _ignore_outage():
+            leases.announce(worker, services, timedelta(seconds=10))
+        if os.environ.get("CORPUSMILL_DIE_WITH_PARENT") and os.getppid() != parent:
+            os.kill(os.getpid(), signal.SIGTERM)
+            return
+        time.sleep(2)
 
 
 @contextmanager

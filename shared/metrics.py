@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any, Literal
 
-from prometheus_client import CollectorRegistry, Counter, Histogram
+from prometheus_client import CollectorRegistry, Counter, Histogram, disable_created_metrics
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
@@ -23,6 +23,7 @@ if TYPE_CHECKING:  # that imports the store, which counts here
 
 Source = Literal["gateway", "worker", "both"]
 
+disable_created_metrics()  # a series more for each, that says when it began
 #: What was counted in this process by the functions below.
 REGISTRY = CollectorRegistry(auto_describe=False)
 OTHER = "other"

@@ -1,7 +1,8 @@
 """Structured logs: one JSON object a line on standard error, with the task it belongs to.
 
 Bound to every line of a task: `batch`, `stage` (its name), `shard` or, for a phase of a group step,
-`partition`, and `task`; of a training run `run`, of an index's job `index`.
+`partition`, and `task`; of a training run `run`, of an index's job `index`. A line of its own adds
+`extra={"fields": {...}}`.
 """
 
 import json
@@ -27,6 +28,7 @@ class JsonFormatter(logging.Formatter):
             "logger": record.name,
             "message": record.getMessage(),
             **context(),
+            **getattr(record, "fields", {}),
         }
         if record.exc_info:
             entry["trace"] = self.formatException(record.exc_info)

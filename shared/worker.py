@@ -21,7 +21,6 @@ import tempfile
 import threading
 import time
 from contextlib import suppress
-from datetime import timedelta
 from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
@@ -37,7 +36,7 @@ from shared.compute import Compute, compute
 from shared.errors import CorpusmillError, PermanentError, TransientError
 from shared.estimates import Estimates
 from shared.failures import mark_failed
-from shared.leases import Leases
+from shared.leases import Leases, sign_of_life
 from shared.logs import StreamHandler
 from shared.metrics import Started
 from shared.metrics_server import KeptCheck, ProcessTree, Pulse, serve
@@ -176,6 +175,11 @@ def send(service: str, ref: TaskRef | JobRef) -> None:
 def waiting(service: str) -> dict[str, float]:
     """The tasks that wait in a service's queue (the window bounds them): id to time sent."""
     messages: Any = leases().redis.lrange(service, 0, -1)
+    return sent_times(messages)
+
+
+def sent_times(messages: list[str]) -> dict[str, float]:
+    """Of messages as they lie in a queue: task id to time sent."""
     headers = [json.loads(m)["headers"] for m in messages]
     return {h["id"]: float(h["sent_at"]) for h in headers}
 
@@ -348,18 +352,6 @@ def _end_at_once_on_sigquit(**_: Any) -> None:
     _ending.at_once_on(signal.SIGQUIT)
 
 
-def _sign_of_life(name: str, services: list[str]) -> None:
-    """Tell every few seconds that this worker is there; end with the parent."""
-    parent = os.getppid()
-    while True:
-        with suppress(RedisError):
-            leases().announce(name, services, timedelta(seconds=10))
-        if os.environ.get("CORPUSMILL_DIE_WITH_PARENT") and os.getppid() != parent:
-            os.kill(os.getpid(), signal.SIGTERM)
-            return
-        time.sleep(2)
-
-
 def main(*default_services: str) -> None:
     """Run a worker for some services until SIGTERM: it ends or hands back what it has begun."""
     parser = argparse.ArgumentParser(prog="worker", description=main.__doc__)
@@ -379,9 +371,8 @@ def main(*default_services: str) -> None:
     own_temporary_folder()
     _serve_metrics(list(arguments.services))
     name = worker_name()
-    threading.Thread(
-        target=_sign_of_life, args=(name, list(arguments.services)), daemon=True
-    ).start()
+    alive = (leases(), name, list(arguments.services))
+    threading.Thread(target=sign_of_life, args=alive, daemon=True).start()
     app().worker_main(
         [
             "worker",

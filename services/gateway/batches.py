@@ -1,6 +1,7 @@
 """`/v1/batches`: submit, list, status, cancel, retry, delete."""
 
 import hashlib
+import logging
 import secrets
 import time
 from collections import Counter
@@ -21,7 +22,10 @@ from shared.indexes.members import waits
 from shared.recipe import digest, load_recipe, override_recipe, pin_resources
 from shared.shards import Batch, Source, unique_names
 from shared.store import Store, open_folder, open_source, to_json
+from shared.telemetry import log_context
+from shared.tracing import batch_span
 
+log = logging.getLogger(__name__)
 router = APIRouter(prefix="/v1/batches", tags=["batches"])
 #: Sources are looked up side by side, since each is a round trip to an object store.
 LOOKUPS = 32
@@ -46,7 +50,11 @@ def submit(
         if known:
             response.status_code = 200
             return describe(gw, gw.catalog.view(batch_id))
-    joining.submit(gw.store, build_batch(gw, request, batch_id))
+    with log_context(batch=batch_id), batch_span(batch_id) as span:
+        batch = build_batch(gw, request, batch_id)
+        joining.submit(gw.store, batch)
+        span.set(recipe=batch.recipe.name, shards=len(batch.shards))
+        log.info("submitted: %d sources, %d shards", len(batch.sources), len(batch.shards))
     return describe(gw, gw.catalog.view(batch_id))
 
 

@@ -56,9 +56,14 @@ class Catalog:
 
     def active(self) -> list[str]:
         """Ids of batches without an end."""
+        return self.survey()[0]
+
+    def survey(self) -> tuple[list[str], list[str]]:
+        """Ids of the batches without an end, and of those with one."""
         entries = list(self.store.list("batches/"))
         ended = set(self._with("end.json", entries))
-        return [b for b in self._with("batch.json", entries) if b not in ended]
+        batches = self._with("batch.json", entries)
+        return [b for b in batches if b not in ended], [b for b in batches if b in ended]
 
     def view(self, batch: str) -> BatchView:
         """A batch; NotFoundError where there is none."""

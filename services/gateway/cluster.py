@@ -106,13 +106,16 @@ class Cluster:
     """Starts and supervises the processes; a context manager.
 
     `store` is a folder or URL, `workers` the number of worker processes, each serving all queues
-    but training, which has a worker of its own. `environment` is added to every process.
+    but training, which has a worker of its own. `environment` is added to every process. With
+    `metrics`, each process has a port for metrics and probes, named in `metrics_ports`.
     """
 
     store: str
     workers: int = 0
     port: int = 0
     environment: dict[str, str] = field(default_factory=dict)
+    metrics: bool = False
+    metrics_ports: dict[str, int] = field(default_factory=dict)
     children: dict[str, Child] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -168,9 +171,13 @@ class Cluster:
             # One task a process: libraries' own threads would only fight over the cores.
             "OMP_NUM_THREADS": "1",
             "NUMBA_NUM_THREADS": "1",
+            "CORPUSMILL_METRICS_PORT": "0",
             **self.environment,
             **more,
         }
+        if self.metrics and name != "valkey":
+            self.metrics_ports[name] = free_port()
+            environment["CORPUSMILL_METRICS_PORT"] = str(self.metrics_ports[name])
         if name == "worker-training":
             environment.pop("OMP_NUM_THREADS")
         self.children[name] = Child(name, command, environment, self.run_folder / f"{name}.log")

@@ -26,6 +26,7 @@ from shared.indexes.rebuilding import end_rebuild, missing_tasks
 from shared.leases import Leases
 from shared.plan import runnable
 from shared.ref import IndexRef, JobRef, RunRef, TaskRef
+from shared.run_cluster import HELD
 from shared.settings import Settings
 from shared.telemetry import log_context
 
@@ -75,13 +76,13 @@ class Conductor:
 
     def look(self) -> None:
         """One look at everything: settle what has ended, send what can run."""
+        seen = Look()
         complete_pending(self._catalog.store)
         queues = {service: worker.waiting(service) for service in worker.SERVICES}
         present = {ref for waiting in queues.values() for ref in waiting}
         # The grace of a message begins when it leaves the queue, however long it waited there.
         self._sent |= dict.fromkeys(present, time.monotonic())
         room = {s: self._conf.window - len(waiting) for s, waiting in queues.items()}
-        seen = Look()
         active, ended = self._catalog.survey()
         for batch in active:
             try:
@@ -131,14 +132,14 @@ class Conductor:
                 self._send(view.pipeline.stages[ref.stage].service, ref)
 
     def _feed_runs(self, present: set[str], room: dict[str, int], seen: Look) -> None:
-        """Send every training run that has not ended."""
+        """Send every training run that has not ended, or whose backend still has to clean up."""
         keys = [e.key for e in self._catalog.store.list("runs/")]
         ended = {
             k.split("/")[1]
             for k in keys
             if k.rsplit("/", 1)[-1] in ("finished.json", "failed.json", "cancelled.json")
             and k.count("/") == 2
-        }
+        } - {k.split("/")[1] for k in keys if k.endswith(f"/{HELD}")}
         for key in keys:
             run = key.split("/")[1]
             if key != f"runs/{run}/run.json" or run in ended:
