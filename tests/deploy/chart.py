@@ -6,6 +6,7 @@ import subprocess
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import yaml
@@ -96,31 +97,28 @@ def merged(*parts: dict[str, Any]) -> dict[str, Any]:
     return result
 
 
+def _pairs(row: dict[str, int]) -> set[tuple[tuple[str, int], ...]]:
+    return set(itertools.combinations(sorted(row.items()), 2))
+
+
 def pairwise() -> list[dict[str, int]]:
-    """Combinations of CHOICES in which each pair of choices of two kinds occurs; greedy."""
-    sizes = {name: len(choices) for name, choices in CHOICES.items()}
+    """Combinations of CHOICES in which each two values of different choices meet."""
+    random = Random(0)
     todo = {
         ((a, i), (b, j))
-        for a, b in itertools.combinations(sizes, 2)
-        for i in range(sizes[a])
-        for j in range(sizes[b])
+        for a, b in itertools.combinations(sorted(CHOICES), 2)
+        for i in range(len(CHOICES[a]))
+        for j in range(len(CHOICES[b]))
     }
     rows = []
     while todo:
-        row = dict(sorted(todo)[0])
-        for name in sizes:
-            if name not in row:
-
-                def gain(i: int, name: str = name, row: dict[str, int] = row) -> int:
-                    return sum(
-                        pair in todo
-                        for other in row.items()
-                        for pair in ((other, (name, i)), ((name, i), other))
-                    )
-
-                row[name] = max(range(sizes[name]), key=gain)
-        todo -= {p for p in todo if p[0] in row.items() and p[1] in row.items()}
-        rows.append(row)
+        first = dict(min(todo))
+        tries = [
+            {name: random.randrange(len(choices)) for name, choices in CHOICES.items()} | first
+            for _ in range(50)
+        ]
+        rows.append(max(tries, key=lambda row: len(todo & _pairs(row))))
+        todo -= _pairs(rows[-1])
     return rows
 
 
