@@ -93,7 +93,7 @@ def _branches(stage: dict[str, Any]) -> list[tuple[str, int, str]]:
 
 
 def _label(text: str, count: int) -> str:
-    return f"{text}\n{number(count)}"
+    return f"{text}  {{count|{number(count)}}}"
 
 
 def _node(name: str, label: str, count: int, raw: int, colour: str, depth: int) -> Options:
@@ -131,13 +131,17 @@ def _sankey_options(nodes: list[Options], links: list[Options]) -> Options:
                 "top": 12,
                 "bottom": 16,
                 "nodeWidth": 12,
-                "nodeGap": 22,
+                "nodeGap": 16,
                 # The order of the data: kept along the top, what leaves falls below.
                 "layoutIterations": 0,
                 "draggable": False,
                 "emphasis": {"focus": "adjacency"},
                 "lineStyle": {"opacity": 0.32, "curveness": 0.5},
-                "label": {"color": "var(--text)", "fontSize": 11, "lineHeight": 14},
+                "label": {
+                    "color": "var(--text)",
+                    "fontSize": 11,
+                    "rich": {"count": {"fontWeight": "bold", "color": "var(--text)"}},
+                },
             }
         ],
     }
@@ -171,13 +175,17 @@ def histogram(told: dict[str, Any], rule: dict[str, Any] | None = None) -> Optio
             "max": len(names),
             "ticks": _ticks(found),
             "splitLine": {"show": False},
-            "name": f"{told['column']}{', ' + told['unit'] if told['unit'] else ''}",
+            "name": _axis_name(told["column"], told["unit"]),
             "nameLocation": "middle",
             "nameGap": 28,
         },
         "yAxis": {"type": "value", "minInterval": 1, "name": "documents", "thousands": True},
         "series": series,
     }
+
+
+def _axis_name(column: str, unit: str) -> str:
+    return column if unit in ("", column) else f"{column}, {unit}"
 
 
 def _bars(label: str, colour: str, counts: Sequence[int], names: Sequence[str]) -> Options:

@@ -32,6 +32,16 @@ def number(value: Any) -> str:
     return f"{value:,}"
 
 
+def measured(value: Any) -> str:
+    """A value as a verdict holds it, in words: numbers are rounded."""
+    if value is None:
+        return "nothing"
+    try:
+        return number(float(value)) if "." in str(value) or "e" in str(value) else str(value)
+    except ValueError:
+        return str(value)
+
+
 def size(count: float | None) -> str:
     """Bytes in SI units: 24.1 MB."""
     if count is None:

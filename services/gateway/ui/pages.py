@@ -7,7 +7,7 @@ from pathlib import Path
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import RedirectResponse
 
-from services.gateway.ui import batch, documents, overview, recipes, rule, submit, training
+from services.gateway.ui import batch, documents, login, overview, recipes, rule, submit, training
 from services.gateway.ui.render import STATIC, PageRoute
 from shared.errors import NotFoundError
 
@@ -32,7 +32,6 @@ def static(name: str, request: Request) -> Response:
     packed = "gzip" in request.headers.get("accept-encoding", "")
     headers = {
         "Cache-Control": "public, max-age=31536000, immutable",
-        "X-Content-Type-Options": "nosniff",
         "Vary": "Accept-Encoding",
     }
     if packed:
@@ -53,7 +52,7 @@ def _content(file: Path, *, packed: bool) -> bytes:
     return gzip.compress(data, mtime=0) if packed else data
 
 
-for module in (overview, rule, documents, batch, training, recipes, submit):
+for module in (overview, rule, documents, batch, training, recipes, submit, login):
     pages.include_router(module.router)
 
 

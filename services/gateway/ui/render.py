@@ -1,7 +1,7 @@
-"""Templates to responses: the Jinja environment, security headers, and errors as pages.
+"""Templates to responses: the Jinja environment, forms, and errors as pages.
 
-Everything is escaped. Scripts, styles and data come from this server alone, and nothing inline is
-run: page texts are somebody else's HTML.
+Everything is escaped, and no script or style stands in a page: page texts are somebody else's HTML,
+and `headers` tells browsers to run nothing inline.
 """
 
 import hashlib
@@ -10,30 +10,20 @@ from functools import cache
 from inspect import isawaitable
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, quote, urlencode, urlsplit
+from urllib.parse import parse_qs, quote, urlencode
 
 from fastapi import Request, Response
 from fastapi.responses import HTMLResponse, RedirectResponse
 from fastapi.routing import APIRoute
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from services.gateway.access import Identity
 from services.gateway.problems import Problem, problem
+from services.gateway.tokens import Role
 from services.gateway.ui import formats
 
 HERE = Path(__file__).parent
 STATIC = HERE / "static"
-HEADERS = {
-    "Content-Security-Policy": (
-        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
-        "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
-    ),
-    "Cache-Control": "no-store",
-    "Referrer-Policy": "same-origin",
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
-}
-#: A form holds sources and perhaps a recipe.
-LARGEST_FORM = 4 * 2**20
 
 
 @cache
@@ -64,7 +54,17 @@ def environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    for name in ("number", "size", "duration", "share", "percent", "when", "ago", "words"):
+    for name in (
+        "number",
+        "measured",
+        "size",
+        "duration",
+        "share",
+        "percent",
+        "when",
+        "ago",
+        "words",
+    ):
         made.filters[name] = getattr(formats, name)
     made.globals.update(static=static_url, path=path, query=query)
     return made
@@ -72,28 +72,30 @@ def environment() -> Environment:
 
 def page(request: Request, template: str, status: int = 200, **context: Any) -> HTMLResponse:
     """A template as a response."""
-    identity = getattr(request.state, "identity", None)
+    identity = request.state.identity
     text = (
         environment()
         .get_template(template)
-        .render(**context, here=request.url.path, identity=identity)
+        .render(
+            **context, here=request.url.path, identity=identity, may_submit=_may_submit(identity)
+        )
     )
-    return HTMLResponse(text, status, headers=HEADERS)
+    return HTMLResponse(text, status)
+
+
+def _may_submit(identity: Identity | None) -> bool:
+    """Whether buttons that change something are of use."""
+    return identity is not None and identity.may(Role.SUBMIT)
 
 
 def go_to(address: str) -> RedirectResponse:
     """After a form was taken: on to a page."""
-    return RedirectResponse(address, 303, headers=HEADERS)
+    return RedirectResponse(address, 303)
 
 
 async def form(request: Request) -> dict[str, str]:
     """The fields of a form that was sent; the last where one is named twice."""
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > LARGEST_FORM:
-            raise ValueError("the form is too large")
-    fields = parse_qs(body.decode(), keep_blank_values=True)
+    fields = parse_qs((await request.body()).decode(errors="replace"), keep_blank_values=True)
     return {name: values[-1] for name, values in fields.items()}
 
 
@@ -101,34 +103,19 @@ Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
 
 class PageRoute(APIRoute):
-    """A route whose errors are pages, and which takes forms from this site's own pages alone."""
+    """A route whose errors are pages."""
 
     def get_route_handler(self) -> Handler:
-        """The route's handler between the check of where a form is from, and its errors."""
+        """The route's handler, and its errors."""
         handle = super().get_route_handler()
 
         async def answer(request: Request) -> Response:
-            if request.method == "POST" and not _is_ours(request):
-                return _problem_page(request, _foreign())
             try:
                 return await handle(request)
             except Exception as error:  # noqa: BLE001 - the application's own handler decides
                 return _problem_page(request, await told(request, error))
 
         return answer
-
-
-def _is_ours(request: Request) -> bool:
-    """Whether a form comes from a page of this site: browsers say so, other clients say nothing."""
-    origin = request.headers.get("origin")
-    if origin is None:
-        return request.headers.get("sec-fetch-site") in (None, "same-origin", "none")
-    return urlsplit(origin).netloc == request.headers.get("host")
-
-
-def _foreign() -> Problem:
-    detail = "this form was sent from another site's page"
-    return Problem(title="Refused", status=403, detail=detail)
 
 
 async def told(request: Request, error: Exception) -> Problem:

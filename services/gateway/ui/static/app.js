@@ -27,9 +27,7 @@
     const { elt: element, xhr } = event.detail;
     delete element.dataset.asking;
     const offline = document.getElementById("offline");
-    if (xhr.status === 401) {
-      location.reload();
-    } else if (event.detail.successful) {
+    if (event.detail.successful) {
       offline.hidden = true;
     } else {
       const problem = xhr.status ? `The gateway answered ${xhr.status}` : "The gateway does not answer";
@@ -40,6 +38,11 @@
   // What has not changed stays as it is: focus, scrolling and screen readers are left in peace.
   document.addEventListener("htmx:beforeSwap", (event) => {
     const { target, xhr } = event.detail;
+    if (new URL(xhr.responseURL).pathname === "/ui/login") {  // the token has expired
+      event.detail.shouldSwap = false;
+      location.reload();
+      return;
+    }
     if (last.get(target) === xhr.responseText) event.detail.shouldSwap = false;
     else last.set(target, xhr.responseText);
     if (event.detail.shouldSwap) keepOpen(target);
@@ -129,8 +132,7 @@
     return {
       ...done,
       textStyle: { fontFamily: getComputedStyle(document.body).fontFamily },
-      animation: !matchMedia("(prefers-reduced-motion: reduce)").matches,
-      animationDuration: 300,
+      animation: false,
       tooltip: {
         ...done.tooltip,
         // Drawn on the canvas: nothing that a document or recipe says becomes HTML.
