@@ -23,7 +23,7 @@ if TYPE_CHECKING:  # that imports the store, which counts here
 
 Source = Literal["gateway", "worker", "both"]
 
-disable_created_metrics()  # a series more for each, that says when it began
+disable_created_metrics()  # type: ignore[no-untyped-call]  # a series more for each
 #: What was counted in this process by the functions below.
 REGISTRY = CollectorRegistry(auto_describe=False)
 OTHER = "other"

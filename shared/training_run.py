@@ -199,14 +199,16 @@ def run_state(store: Store, run: str) -> RunState:
 
 
 def read_metrics(store: Store, run: str) -> list[dict[str, Any]]:
-    """A line a step: step, loss, lr, grad_norm, tokens, masked, tokens_per_second.
+    """A line a step: step, loss, lr, grad_norm, tokens, masked, tokens_per_second; perhaps mfu.
 
-    `tokens` and `masked` count targets since the start: all, and those that the loss left out.
+    `tokens` and `masked` count targets since the start: all, and those that the loss left out. What
+    is no number (a loss that diverged) is None.
     """
     try:
-        return [json.loads(line) for line in store.get(run_key(run, "metrics.jsonl")).splitlines()]
+        lines = store.get(run_key(run, "metrics.jsonl")).splitlines()
     except NotFoundError:
         return []
+    return [json.loads(line, parse_constant=lambda _: None) for line in lines]
 
 
 def read_checkpoints(store: Store, run: str) -> dict[int, str]:

@@ -47,6 +47,7 @@ from services.training.local import (
 )
 from services.training.model import Llama
 from services.training.progress import Progress, Stop
+from services.training.utilisation import utilisation
 from shared.dataset import DatasetManifest, read_manifest
 from shared.errors import CorpusmillError, PermanentError, TransientError
 from shared.settings import settings
@@ -161,6 +162,7 @@ def train(store: Store, run: Training, scratch: Path, stop: Stop) -> bool:
     """Go on with a run until its end (True), or until it is to stop (False)."""
     spec, here = run.spec, run.here
     progress = Progress(store, spec.id, run.metrics)
+    mfu = utilisation(run.model, spec, run.manifest.sequence_length, here.device, here.world)
     log.info("run %s: %d of %d steps are done", spec.id, run.step, spec.steps)
     while run.step < spec.steps:
         started = time.perf_counter()
@@ -168,16 +170,19 @@ def train(store: Store, run: Training, scratch: Path, stop: Stop) -> bool:
         # All processes must agree on the loss, and on whether this was the last step for now.
         total, leaving = here.sum([taken.loss, float(stop.wanted or progress.cancelled)])
         loss = total / here.world
-        if not math.isfinite(loss):
-            raise PermanentError(f"the loss is {loss} at step {run.step}")
         if here.rank == 0:
             speed = round(run.tokens_a_step / (time.perf_counter() - started), 1)
             tokens = run.step * run.tokens_a_step
             masked = progress.last.get("masked", 0) + taken.masked
             line = {"step": run.step, "loss": loss, "lr": taken.rate, "grad_norm": taken.norm}
-            progress.add(line | {"tokens": tokens, "masked": masked, "tokens_per_second": speed})
-            if leaving or run.step % spec.checkpoint_every == 0:
-                keep(store, run, progress, scratch)
+            line |= {"tokens": tokens, "masked": masked, "tokens_per_second": speed}
+            progress.add(line | mfu(speed))
+        if not math.isfinite(loss):
+            if here.rank == 0:
+                progress.show()
+            raise PermanentError(f"the loss is {loss} at step {run.step}")
+        if here.rank == 0 and (leaving or run.step % spec.checkpoint_every == 0):
+            keep(store, run, progress, scratch)
         if leaving and run.step < spec.steps:
             log.info("run %s: paused after step %d", spec.id, run.step)
             return False
