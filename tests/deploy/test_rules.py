@@ -4,8 +4,10 @@ import re
 import subprocess
 
 import pytest
+import typer
 import yaml
 
+from services.gateway.cli import app
 from tests.deploy.rule_file import (
     CASES,
     KUBERNETES,
@@ -128,3 +130,22 @@ def test_rules_name_metrics_that_exist():
 def test_records_are_used():
     used = " ".join(rule["expr"] for rule in alerts().values())
     assert all(record in used for record in records())
+
+
+def runbooks() -> str:
+    """The section on alerts of the operations page."""
+    return (
+        (ROOT / "docs" / "operations.md").read_text().partition("## Alerts\n")[2].split("\n## ")[0]
+    )
+
+
+def test_runbooks_name_commands_that_exist():
+    commands = set(typer.main.get_command(app).commands)
+    named = set(re.findall(r"`corpusmill (\w+)", runbooks()))
+    assert {"status", "logs", "retry", "documents"} <= named <= commands
+
+
+def test_runbooks_name_metrics_and_alerts_that_exist():
+    known = exposed() | KUBERNETES
+    assert metrics_in(re.sub("|".join(records()), "", runbooks())) <= known
+    assert set(re.findall(r"Corpusmill[A-Z]\w+", runbooks())) == set(alerts())
