@@ -12,6 +12,7 @@ from services.gateway.trace import archive_place, batch_of_dataset
 from shared.dataset import read_manifest
 from shared.errors import NotFoundError, UsageError
 from shared.recipe import usage_error
+from shared.run_cluster import read_cluster
 from shared.store import Store
 from shared.training_run import (
     RunSpec,
@@ -68,6 +69,8 @@ def submit(request: Annotated[dict[str, Any], Body()], gw: GatewayDep) -> dict[s
         spec = RunSpec.model_validate({**request, "id": run_id})
     except ValidationError as error:
         raise usage_error(error, "") from error
+    if spec.nodes > 1 and gw.conf.training_backend == "local":
+        raise UsageError("nodes: this cluster trains on one machine a run", field="nodes")
     read_manifest(gw.store, spec.dataset)
     submit_run(gw.store, spec)
     return describe(gw.store, run_id)
@@ -88,7 +91,7 @@ def run_ids(store: Store) -> list[str]:
 
 @router.get("/runs/{run}")
 def read_run(run: str, gw: GatewayDep) -> dict[str, Any]:
-    """State, specification, metrics, checkpoints, the generated sample."""
+    """State, specification, metrics, checkpoints, the generated sample; pods, events, logs."""
     return describe(gw.store, run)
 
 
@@ -97,6 +100,8 @@ def describe(store: Store, run: str) -> dict[str, Any]:
     state = run_state(store, run)
     told = state.model_dump(mode="json")
     told["spec"] = read_spec(store, run).model_dump(mode="json")
+    cluster = read_cluster(store, run)
+    told["cluster"] = cluster and cluster.model_dump(mode="json")
     told["metrics"] = read_metrics(store, run)[-METRIC_LINES:]
     told["sample"] = None
     if state.state == "finished":
