@@ -19,6 +19,7 @@ from shared.progress import tally_to_dict
 from shared.ref import TaskRef
 from shared.resources import provide
 from shared.rows import RowStage
+from shared.settings import settings
 from shared.shards import Shard, ShardReader
 from shared.stages import Pipeline, Stage
 from shared.store import Store, open_source
@@ -94,4 +95,5 @@ def shard_reader(store: Store, shard: Shard) -> ShardReader:
             field="sources",
         )
     read: Callable[[int, int], bytes] = where.range_reader(key, source.size)
-    return ShardReader(source.name, source.size, shard.start, shard.end, read)
+    expansion = settings().decompression_ratio
+    return ShardReader(source.name, source.size, shard.start, shard.end, read, expansion)

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BeforeValidator, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from shared.shards import DEFAULT_SHARD_BYTES
+from shared.shards import DEFAULT_EXPANSION, DEFAULT_SHARD_BYTES
 
 
 def _plain_seconds(value: Any) -> Any:
@@ -100,7 +100,7 @@ class Settings(BaseSettings):
     upload_bytes: int = Field(default=20 * 2**30, ge=1)
     """Bytes that one upload may have."""
 
-    decompression_ratio: int = Field(default=1000, ge=10)
+    decompression_ratio: int = Field(default=DEFAULT_EXPANSION, ge=10)
     """Bytes out for one byte in, after which a compressed record counts as an attack."""
 
     metrics_host: str = "127.0.0.1"

@@ -20,6 +20,9 @@ from shared.recipe import Recipe, digest
 #: Compressed bytes a shard. 32 MiB of gzip are about 300 typical pages of 260 kB of HTML, or
 #: 1,500 of a usual crawl: minutes of work on one core, well below a task's time limit.
 DEFAULT_SHARD_BYTES = 32 * 2**20
+#: Bytes out for one byte in, after which a compressed record counts as an attack. gzip reaches
+#: 1,032 (zeros and nothing else), pages about 10, a page that repeats one line 300.
+DEFAULT_EXPANSION = 1000
 
 
 class Source(BaseModel):
@@ -121,7 +124,8 @@ class ShardReader:
 
     `read(offset, length)` returns the archive's bytes, fewer only at its end; offsets are of the
     whole archive. `records` counts the records of the shard by type, those that give no document
-    (warcinfo, request, metadata, ...) included.
+    (warcinfo, request, metadata, ...) included. What expands more than `expansion` times is an
+    error.
     """
 
     archive: str
@@ -129,4 +133,5 @@ class ShardReader:
     start: int
     end: int
     read: Callable[[int, int], bytes]
+    expansion: int = DEFAULT_EXPANSION
     records: Counter[str] = field(default_factory=Counter)

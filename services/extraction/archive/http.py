@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from services.extraction.archive.fields import HEADER_END, parse_fields
+from services.extraction.archive.window import most_output
+from shared.shards import DEFAULT_EXPANSION
 
 _STATUS: Final = re.compile(rb"HTTP/[0-9.]+[ \t]+([0-9]{3})(?![0-9])")
 _CHUNK: Final = re.compile(rb"[ \t]*([0-9A-Fa-f]{1,8})[ \t]*(?:;[^\n]{0,4096})?\r?\n")
@@ -55,14 +57,17 @@ def parse_head(block: bytes) -> tuple[int | None, dict[str, str], int]:
     return int(status[1]) if status else None, parse_fields(rest), stop
 
 
-def parse_response(block: bytes, limit: int) -> Response:
-    """Parse a response whose decoded body has at most `limit` bytes; raises PayloadError."""
+def parse_response(block: bytes, limit: int, expansion: int = DEFAULT_EXPANSION) -> Response:
+    """Parse a response whose decoded body has at most `limit` bytes; raises PayloadError.
+
+    Neither may the body expand more than `expansion` times.
+    """
     status, fields, stop = parse_head(block)
     body = block[stop:]
     if "chunked" in fields.get("transfer-encoding", "").lower():
         body = join_chunks(body)
     names = [n.strip().lower() for n in fields.get("content-encoding", "").split(",")]
-    body = decode_content(body, names, limit)
+    body = decode_content(body, names, limit, expansion)
     if len(body) > limit:
         raise too_large(limit)
     return Response(status, fields.get("content-type", "").lower() or None, body)
@@ -71,6 +76,10 @@ def parse_response(block: bytes, limit: int) -> Response:
 def too_large(limit: int) -> PayloadError:
     """The error of a payload beyond the limit."""
     return PayloadError(f"payload larger than {limit} bytes")
+
+
+def _expands(expansion: int) -> PayloadError:
+    return PayloadError(f"payload expands to more than {expansion} times its encoded bytes")
 
 
 def join_chunks(body: bytes) -> bytes:
@@ -94,19 +103,27 @@ def join_chunks(body: bytes) -> bytes:
     return b"".join(parts)
 
 
-def decode_content(body: bytes, names: list[str], limit: int) -> bytes:
+def decode_content(
+    body: bytes, names: list[str], limit: int, expansion: int = DEFAULT_EXPANSION
+) -> bytes:
     """Undo the content encodings `names`, the last first; raises PayloadError.
 
-    The body stands as it is from the first encoding that it is not in.
+    The body stands as it is from the first encoding that it is not in. All of them together may
+    not expand it more than `expansion` times.
     """
     decoders = [_DECODERS[name] for name in names if name in _DECODERS]
     if len(decoders) > _MOST_ENCODINGS:
         raise PayloadError(f"more than {_MOST_ENCODINGS} content encodings")
+    most = most_output(len(body), expansion)
     for decode in reversed(decoders):
         try:
-            body = decode(body, limit)
+            body = decode(body, min(limit, most))
         except _UndecodableError:
             break
+        except PayloadError as error:
+            if most < limit:
+                raise _expands(expansion) from error
+            raise
     return body
 
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from services.extraction.archive.cursor import Cursor
-from services.extraction.archive.window import Window
+from services.extraction.archive.window import Window, most_output
 
 #: Compressed bytes handed to zlib at once: few at first and then twice as many each time, for zlib
 #: gives nothing back of a call that ends in a fault, and a damaged record's header says which
@@ -44,6 +44,29 @@ class DamageError(Exception):
 
     def __init__(self, offset: int, cause: str) -> None:
         super().__init__(f"damaged after byte {offset}: {cause}")
+
+
+class ExpansionError(DamageError):
+    """The bytes expand too much to be anything but an attack; they are inflated no further."""
+
+    def __init__(self, offset: int, expansion: int) -> None:
+        super().__init__(offset, "")
+        self.args = (f"expands to more than {expansion} times its compressed bytes",)
+
+
+class _Expansion:
+    """Watches what a member expands to."""
+
+    def __init__(self, window: Window, offset: int) -> None:
+        self._offset, self._times = offset, window.expansion
+        self._bytes = 0
+
+    def count(self, piece: bytes, compressed: int) -> bytes:
+        """The piece; ExpansionError where all so far came of too few compressed bytes."""
+        self._bytes += len(piece)
+        if self._bytes > most_output(compressed, self._times):
+            raise ExpansionError(self._offset + compressed, self._times)
+        return piece
 
 
 class Member(Protocol):
@@ -73,6 +96,7 @@ class GzipMember:
         engine = zlib.decompressobj(wbits=31)
         position = self.offset
         feed = _FIRST_FEED_BYTES
+        expansion = _Expansion(self._window, self.offset)
         while not engine.eof:
             data = engine.unconsumed_tail
             if not data:
@@ -87,7 +111,7 @@ class GzipMember:
             if engine.eof:
                 self.end = self.offset + self.reached
             if piece:
-                yield piece
+                yield expansion.count(piece, self.reached - len(engine.unconsumed_tail))
             elif not data and not engine.eof:
                 raise DamageError(position, "the archive ends within a gzip member")
 
@@ -120,6 +144,7 @@ class ZstdFrame:
         ).decompressobj()
         head, checksum = self._frame_header()
         feed, last = magic + head, False
+        expansion = _Expansion(self._window, self.offset)
         while True:
             try:
                 piece = engine.decompress(feed)
@@ -129,7 +154,7 @@ class ZstdFrame:
             if last:
                 self.end = self.offset + self.reached
             if piece:
-                yield piece
+                yield expansion.count(piece, self.reached)
             if last:
                 return
             feed, last = self._block()

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 
 from services.extraction.archive.lines import DATE_FIELDS, ID_FIELDS, URL_FIELDS, fill_document
 from services.extraction.archive.row import DAMAGED, Row, document_id
-from services.extraction.archive.window import Window
+from services.extraction.archive.window import Window, most_output
 from shared.errors import UsageError
 
 ROW: Final = "row"
@@ -73,7 +73,14 @@ def read_table(
     columns = [name for name in names if name in known]
     for group in range(file.metadata.num_row_groups):
         offset, length = _extent(file.metadata.row_group(group))
-        if span[0] <= offset < span[1]:
+        if not span[0] <= offset < span[1]:
+            continue
+        if _inflated(file.metadata.row_group(group)) > most_output(length, window.expansion):
+            counts[DAMAGED] += 1
+            message = f"row group {group} expands to more than {window.expansion} times its bytes"
+            document = document_id(archive, offset)
+            yield Row(document, offset, length, record_type=DAMAGED, error=message)
+        else:
             yield from _group_rows(
                 archive, file, group, (offset, length), columns, limit, text_fields, counts
             )
@@ -103,6 +110,11 @@ def _group_rows(
         message = f"row group {group} cannot be read after {position} rows: {error}"
         document = document_id(archive, extent[0], position)
         yield Row(document, *extent, record_type=DAMAGED, error=message)
+
+
+def _inflated(group: Any) -> int:
+    """Bytes that a row group says it expands to. One that lies is the memory limit's to stop."""
+    return sum(group.column(i).total_uncompressed_size for i in range(group.num_columns))
 
 
 def _extent(group: Any) -> tuple[int, int]:

@@ -60,7 +60,9 @@ def read_warc(
     """
     if codec is None:
         plain = PlainMember(window)
-        yield from _member_rows(archive, plain, Cursor(plain.pieces()), limit, counts)
+        yield from _member_rows(
+            archive, plain, Cursor(plain.pieces()), limit, window.expansion, counts
+        )
         return
     for found in chain(window, codec, *span):
         if isinstance(found, Gap):
@@ -68,7 +70,7 @@ def read_warc(
                 counts[GARBAGE] += 1
                 yield _gap_row(archive, found)
         else:
-            yield from _member_rows(archive, *found, limit, counts)
+            yield from _member_rows(archive, *found, limit, window.expansion, counts)
 
 
 def _gap_row(archive: str, gap: Gap) -> Row:
@@ -100,7 +102,12 @@ class PlainMember:
 
 
 def _member_rows(
-    archive: str, member: Member, cursor: Cursor, limit: int, counts: Counter[str]
+    archive: str,
+    member: Member,
+    cursor: Cursor,
+    limit: int,
+    expansion: int,
+    counts: Counter[str],
 ) -> Iterator[Row]:
     is_plain = isinstance(member, PlainMember)
     for record in read_records(cursor, limit + _FRAMING_BYTES):
@@ -114,7 +121,7 @@ def _member_rows(
             row = Row(document, offset, length, error=record.error)
             if record.type in (DAMAGED, GARBAGE):
                 row.error = f"at {document.rpartition(':')[2]}: {record.error}"
-            _fill(row, record, limit)
+            _fill(row, record, limit, expansion)
             yield row
 
 
@@ -178,7 +185,7 @@ def _block_bytes(record: Record) -> int:
     return 0
 
 
-def _fill(row: Row, record: Record, limit: int) -> None:
+def _fill(row: Row, record: Record, limit: int, expansion: int) -> None:
     """Header fields and payload of a record into its row."""
     fields = record.fields
     row.record_type = record.type
@@ -196,17 +203,17 @@ def _fill(row: Row, record: Record, limit: int) -> None:
             row.http_status, inner, _ = parse_head(record.block)
             row.content_type = (_field(inner, "content-type") or "").lower() or None
     else:
-        _payload(row, record.block, limit)
+        _payload(row, record.block, limit, expansion)
 
 
-def _payload(row: Row, block: bytes, limit: int) -> None:
+def _payload(row: Row, block: bytes, limit: int, expansion: int) -> None:
     is_message = row.record_type == "response" or "application/http" in (row.content_type or "")
     if not (is_message and is_http(block)):
         row.payload = block if len(block) <= limit else None
         row.error = None if len(block) <= limit else str(too_large(limit))
         return
     try:
-        response = parse_response(block, limit)
+        response = parse_response(block, limit, expansion)
     except PayloadError as error:
         row.error = str(error)
         return

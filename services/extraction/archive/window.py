@@ -7,19 +7,36 @@ a step back after damage, costs no second fetch.
 from collections.abc import Callable
 from typing import Final
 
+from shared.shards import DEFAULT_EXPANSION
+
 #: Bytes a range read: large enough that an object store's latency (tens of ms) disappears.
 BLOCK_BYTES: Final = 4 * 2**20
 _KEPT_BLOCKS: Final = 2
+#: What expands to no more than this is not asked how: it harms nobody.
+_HARMLESS_BYTES: Final = 2**20
+
+
+def most_output(compressed: int, expansion: int) -> int:
+    """Bytes that so many compressed bytes may expand to."""
+    return max(_HARMLESS_BYTES, compressed * expansion)
 
 
 class Window:
-    """Random access to `size` bytes behind `read(offset, length)`."""
+    """Random access to `size` bytes behind `read(offset, length)`.
+
+    `expansion` is how much of what they compress is believed, in bytes out for one in.
+    """
 
     def __init__(
-        self, read: Callable[[int, int], bytes], size: int, block_bytes: int = BLOCK_BYTES
+        self,
+        read: Callable[[int, int], bytes],
+        size: int,
+        block_bytes: int = BLOCK_BYTES,
+        expansion: int = DEFAULT_EXPANSION,
     ) -> None:
         self.size = size
         self.block_bytes = block_bytes
+        self.expansion = expansion
         self._read = read
         self._blocks: dict[int, bytes] = {}
 

@@ -41,7 +41,7 @@ def records_v1(reader: ShardReader, params: RecordsParams) -> Iterator[pa.Table]
     damaged record, and bytes that are no record, are rows whose error names place and cause. All
     records are counted in `reader.records`. Refuses other formats with UsageError.
     """
-    window = Window(reader.read, reader.size)
+    window = Window(reader.read, reader.size, expansion=reader.expansion)
     options = Options(params.max_payload_bytes, params.text_fields)
     span = (reader.start, reader.end)
     rows: list[Row] = []
