@@ -147,7 +147,7 @@ class Prometheus:
         """Every rule as Prometheus has it: name, query, health, last error."""
         return [rule for group in self._get("rules")["groups"] for rule in group["rules"]]
 
-    def wait(self, expression: str, seconds: float = 20.0) -> list[tuple[dict[str, str], float]]:
+    def wait(self, expression: str, seconds: float = 45.0) -> list[tuple[dict[str, str], float]]:
         """Poll until an expression has series; what it has."""
         deadline = time.monotonic() + seconds
         while not (found := self.query(expression)):
