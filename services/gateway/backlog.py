@@ -27,9 +27,9 @@ from shared import worker
 from shared.errors import CorpusmillError
 from shared.estimates import Estimates
 from shared.leases import DAY_SECONDS, PREFIX, Leases
-from shared.plan import stage_before
 from shared.progress import StageTotals
 from shared.ref import IndexRef, RunRef
+from shared.stages import Stage
 
 KEY = f"{PREFIX}look"
 #: Seconds that a task takes of which nothing is known, of a shard of 32 MiB with 700 pages: at 50
@@ -119,26 +119,35 @@ class Look:
         stages = view.funnel.stages
         self.batches["running" if any(t.done for t in stages.values()) else "queued"] += 1
         lost = Counter(int(task.split("/")[1]) for task in failed)
+        previous: Stage | None = None  # the last before that has tasks
         for stage in view.pipeline.stages:
             totals = stages[stage.index]
-            left = totals.tasks - len(totals.done)
-            if left == 0:
+            if totals.tasks == 0:
                 continue
-            previous = stage_before(view.pipeline, stage)
-            before = None if previous is None else stages[previous.index]
-            if stage.index in blocked:
-                ready = 0
-            elif before is None or len(before.done) == before.tasks:
-                ready = left
-            elif stage.phase is None and previous is not None and previous.phase is None:
-                ready = max(0, len(before.done) - len(totals.done))
-            else:
-                ready = 0
-            key = (view.batch.id, stage.index)
-            ready_left = max(0, ready - lost[stage.index])
-            work = _StageWork(key, stage.service, stage.name, ready_left, left - ready, None)
-            work.measured = measured_seconds(totals)
-            self.stages.append(work)
+            left = totals.tasks - len(totals.done)
+            if left:
+                ready = 0 if stage.index in blocked else _ready(stage, previous, stages)
+                key = (view.batch.id, stage.index)
+                runnable = max(0, ready - lost[stage.index])
+                measured = measured_seconds(totals)
+                self.stages.append(
+                    _StageWork(key, stage.service, stage.name, runnable, left - ready, measured)
+                )
+            previous = stage
+
+
+def _ready(stage: Stage, previous: Stage | None, stages: dict[int, StageTotals]) -> int:
+    """How many tasks `shared.plan.runnable` would name; counted, not listed."""
+    totals = stages[stage.index]
+    left = totals.tasks - len(totals.done)
+    if previous is None:
+        return left
+    before = stages[previous.index]
+    if len(before.done) == before.tasks:
+        return left
+    if previous.phase is None and stage.phase is None:
+        return max(0, len(before.done) - len(totals.done))
+    return 0
 
 
 def measured_seconds(totals: StageTotals) -> float | None:

@@ -1,6 +1,8 @@
 """Ready, blocked and in-flight tasks, and seconds of work, from real batches and a real Valkey."""
 
+import random
 import time
+from collections import Counter
 from collections.abc import Iterator
 from datetime import timedelta
 
@@ -9,7 +11,7 @@ from prometheus_client import generate_latest
 
 from services.gateway import backlog
 from services.gateway.backlog import SECONDS_A_TASK, BacklogMeter, Look, read_snapshot
-from services.gateway.catalog import Catalog
+from services.gateway.catalog import BatchView, Catalog
 from services.gateway.cluster import Cluster
 from services.gateway.collector import GatewayCollector
 from services.gateway.conductor import Conductor
@@ -18,8 +20,10 @@ from shared.errors import NotFoundError, UsageError
 from shared.estimates import STAGES, Estimates
 from shared.leases import Leases
 from shared.plan import runnable
+from shared.progress import Funnel
 from shared.run import run_task
 from shared.settings import Settings
+from shared.stages import compile_batch
 from shared.store import Store
 from shared.testing import make_batch
 from tests.services.gateway.conftest import RECIPE, write_pages
@@ -91,6 +95,28 @@ def test_a_new_batch_has_a_sensible_estimate(here):
         assert (work.ready, work.blocked, work.seconds) == (0, here.shards, 0.0)
         assert work.seconds_estimate == SECONDS_A_TASK[service]
     assert queues["dedup"].ready == queues["dedup"].blocked == 0
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_counting_agrees_with_planning(seed, tmp_path):
+    """Wherever a batch with steps of all kinds stands: as many ready tasks as the plan names."""
+    rng = random.Random(seed)
+    (tmp_path / "x.warc.gz").write_bytes(b"x" * 20_000)
+    batch = make_batch([tmp_path / "x.warc.gz"], "refinedweb-lite", shard_bytes=2048)
+    pipeline = compile_batch(batch)
+    view = BatchView(pipeline, Funnel(pipeline))
+    done = view.funnel.stages
+    for _ in range(rng.randrange(60)):
+        refs = list(runnable(pipeline, view.funnel.committed()))
+        if refs:
+            ref = rng.choice(refs)
+            done[ref.stage].done.add(ref.unit)
+    look = Look()
+    look.add(view, frozenset(), frozenset())
+    planned = Counter(r.stage for r in runnable(pipeline, view.funnel.committed()))
+    assert {w.key[1]: w.ready for w in look.stages if w.ready} == planned
+    left = sum(t.tasks - len(t.done) for t in done.values())
+    assert sum(w.ready + w.blocked for w in look.stages) == left
 
 
 def test_what_was_measured_counts_the_nearest_first(here):
