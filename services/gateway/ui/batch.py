@@ -1,5 +1,7 @@
 """A batch: state, progress by stage, funnel, alarms, failures; cancel and retry."""
 
+import logging
+from collections import deque
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
@@ -10,8 +12,11 @@ from services.gateway.models import GatewayDep
 from services.gateway.ui import charts
 from services.gateway.ui.recent import Looks, LooksDep
 from services.gateway.ui.render import PageRoute, go_to, page, path
+from shared.logs import read_lines
 
 router = APIRouter(prefix="/batches/{batch_id}", route_class=PageRoute)
+#: Log lines that are shown.
+LINES = 200
 
 
 @router.get("")
@@ -40,6 +45,15 @@ def retry(batch_id: str, gw: GatewayDep, looks: LooksDep) -> Response:
     batches.retry(batch_id, gw)
     looks.forget(batch_id)
     return go_to(path("batches", batch_id))
+
+
+@router.get("/logs")
+def lines(request: Request, batch_id: str, gw: GatewayDep, looks: LooksDep) -> Response:
+    """The last log lines of the batch, workers' and the gateway's."""
+    told = looks.batch(batch_id)
+    found = read_lines(gw.leases.redis, batch_id, None, logging.INFO)
+    ended = told["state"] in FINAL_STATES
+    return page(request, "fragments/logs.html", lines=deque(found, LINES), ended=ended)
 
 
 def _told(looks: Looks, batch_id: str) -> dict[str, Any]:

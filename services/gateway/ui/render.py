@@ -21,6 +21,7 @@ from services.gateway.access import Identity
 from services.gateway.problems import Problem, problem
 from services.gateway.tokens import Role
 from services.gateway.ui import formats
+from shared.errors import NotFoundError
 
 HERE = Path(__file__).parent
 STATIC = HERE / "static"
@@ -113,7 +114,10 @@ class PageRoute(APIRoute):
             try:
                 return await handle(request)
             except Exception as error:  # noqa: BLE001 - the application's own handler decides
-                return _problem_page(request, await told(request, error))
+                found = await told(request, error)
+                if isinstance(error, NotFoundError):  # what the address names, not a form's field
+                    found.status = 404
+                return _problem_page(request, found)
 
         return answer
 

@@ -10,6 +10,7 @@
   function poll() {
     if (document.hidden) return;
     for (const element of document.querySelectorAll("[data-poll]")) {
+      if (element.closest("details:not([open])")) continue;
       const selection = document.getSelection();
       const reading = selection && !selection.isCollapsed && element.contains(selection.anchorNode);
       if (!element.querySelector("[data-ended]") && !reading) htmx.trigger(element, "poll");
@@ -17,6 +18,7 @@
   }
 
   document.addEventListener("visibilitychange", poll);
+  document.addEventListener("toggle", poll, true);
   document.addEventListener("htmx:beforeRequest", (event) => {
     const element = event.detail.elt;
     if (!element.hasAttribute("data-poll")) return;
