@@ -16,9 +16,11 @@ from redis.retry import Retry
 
 import services.training.kubernetes as kubernetes_backend
 from services.gateway.cluster import free_port, valkey_binary
+from services.gateway.tokens import Role, create_token
 from services.training.kubernetes.settings import KubernetesSettings
 from shared.processes import die_with_parent
 from shared.settings import Settings
+from shared.store import Store
 from tests.deploy.chart import (
     BUNDLED,
     EXAMPLES,
@@ -220,6 +222,18 @@ def test_scaled_objects_carry_the_one_query():
     assert trigger["authenticationRef"] == {"name": "corpusmill-queues"}
 
 
+def test_certificates_are_named_where_they_are_mounted_and_nowhere_else():
+    """A client that is told of a file that is not there trusts nobody."""
+    for manifests in everything():
+        assert "SSL_CERT_FILE" not in named(manifests, "ConfigMap")["settings"]["data"]
+        for pod in pods(manifests).values():
+            for container in containers(pod):
+                told = environment(container).get("SSL_CERT_FILE")
+                places = [m["mountPath"] for m in container.get("volumeMounts", [])]
+                assert (told is not None) == ("/etc/corpusmill/ca" in places)
+                assert told in (None, "/etc/corpusmill/ca/ca.crt")
+
+
 def what_the_backend_calls() -> set[tuple[str, str]]:
     """Resources and verbs, from the calls of the `kubernetes` client in the backend's source."""
     folder = Path(kubernetes_backend.__file__).parent
@@ -356,14 +370,17 @@ def test_the_bundled_valkey_starts_keeps_its_log_and_wants_the_password(tmp_path
         preexec_fn=die_with_parent,  # noqa: PLW1509
     )
     try:
-        patience = Retry(NoBackoff(), 0)  # it is asked until it answers
-        with redis.Redis(port=port, password="abc123", retry=patience) as client:
+        once = Retry(NoBackoff(), 0)
+        with redis.Redis(port=port, password="abc123", retry=once) as client:
             until(lambda: answers(client))
             told = client.config_get("append*") | client.config_get("maxmemory*")
             assert (told["appendonly"], told["appendfsync"]) == ("yes", "everysec")
             assert (told["maxmemory"], told["maxmemory-policy"]) == (str(400 * 2**20), "noeviction")
             client.set("a", "b")
-        with redis.Redis(port=port) as stranger, pytest.raises(redis.AuthenticationError):
+        with (
+            redis.Redis(port=port, retry=once) as stranger,
+            pytest.raises(redis.AuthenticationError),
+        ):
             stranger.get("a")
     finally:
         process.terminate()  # the shell has become the server, so that the signal arrives
@@ -404,11 +421,9 @@ def test_the_gateway_waits_for_a_first_token_with_its_own_store(tmp_path):
     )
     try:
         assert "no access token yet" in waiting.stdout.readline()
-        made = ["corpusmill", "token", "create", "me", "--role", "admin"]
-        text = subprocess.run(made, env=run, capture_output=True, text=True, check=True).stdout
-        assert text.startswith("cm_")
+        _, text = create_token(Store(run["CORPUSMILL_STORE"]), "me", Role.ADMIN)
         assert waiting.wait(30) == 0
-        assert text.strip() not in waiting.stdout.read()
+        assert text not in waiting.stdout.read()
     finally:
         waiting.stdout.close()
         waiting.kill()

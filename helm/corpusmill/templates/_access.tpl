@@ -16,6 +16,9 @@ Secret and no value. Where tokens exist already it ends at once.
         sleep 5
       done
   envFrom: {{- include "corpusmill.envFrom" $root | nindent 4 }}
+  {{- with include "corpusmill.caEnv" $root }}
+  env: {{- . | nindent 4 }}
+  {{- end }}
   resources: {{- toYaml .service.resources | nindent 4 }}
   securityContext: {{- include "corpusmill.containerSecurity" $root | nindent 4 }}
   volumeMounts: {{- include "corpusmill.mounts" . | nindent 4 }}

@@ -67,6 +67,14 @@ imagePullSecrets:
 {{- end }}
 {{- end }}
 
+{{/* Where a private authority's certificates lie; not in the ConfigMap, which Jobs read without it. */}}
+{{- define "corpusmill.caEnv" -}}
+{{- if .Values.ca.existingConfigMap -}}
+- name: SSL_CERT_FILE
+  value: /etc/corpusmill/ca/ca.crt
+{{- end }}
+{{- end }}
+
 {{/* Mounts and volumes; volumes of (dict "root" $ "sizes" map with tmpSize, cacheSize, shmSize). */}}
 {{- define "corpusmill.mounts" -}}
 - {name: tmp, mountPath: /tmp}
