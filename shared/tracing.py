@@ -2,7 +2,7 @@
 
 The ids of a batch's trace and of its root span follow from the batch's id, so that messages carry
 nothing: the gateway makes the root (the submission), and a worker its task's span below it. Where
-`otlp_endpoint` is empty, OpenTelemetry is not even imported and a span costs a microsecond.
+`otlp_endpoint` is empty, nothing here imports OpenTelemetry, and a span costs a microsecond.
 
 Spans go out in batches from a thread, over OTLP/HTTP. A collector that is away costs spans, and
 never a task; so does a worker that is killed.

@@ -13,14 +13,23 @@ from services.gateway.cluster import Cluster
 from shared.metrics import FAMILIES
 from shared.store import Store
 from tests.cluster.support import QUICK, RECIPE, finish, wait_for
+from tests.otlp import Receiver, attributes
 
 Samples = dict[tuple[str, frozenset], float]
 
 
 @pytest.fixture(scope="module")
-def cluster(tmp_path_factory) -> Iterator[Cluster]:
+def receiver() -> Iterator[Receiver]:
+    found = Receiver()
+    yield found
+    found.close()
+
+
+@pytest.fixture(scope="module")
+def cluster(receiver, tmp_path_factory) -> Iterator[Cluster]:
     store = tmp_path_factory.mktemp("store")
-    with Cluster(str(store), workers=1, environment=QUICK, metrics=True) as running:
+    environment = {**QUICK, "CORPUSMILL_OTLP_ENDPOINT": receiver.url}
+    with Cluster(str(store), workers=1, environment=environment, metrics=True) as running:
         yield running
 
 
@@ -155,3 +164,25 @@ def test_lines_of_logs_name_batch_shard_stage_and_task(cluster, state):
     assert shown.output.count(" committed ") == len(committed)
     keys = Store(cluster.store).list(f"batches/{state['id']}/")
     assert not [e for e in keys if "log" in e.key]
+
+
+def test_one_trace_from_the_rest_call_to_every_commit(cluster, receiver, state):
+    tasks = sum(s["tasks"] for s in state["funnel"]["stages"])
+
+    def own() -> list:
+        return [s for s in receiver.spans if attributes(s).get("corpusmill.batch") == state["id"]]
+
+    wait_for(lambda: len(own()) > tasks, 20, why="the spans")
+    (root,) = [s for s in own() if not s.parent_span_id]
+    assert root.name == "submit"
+    work = [s for s in own() if s is not root]
+    assert {s.trace_id for s in work} == {root.trace_id}
+    assert {s.parent_span_id for s in work} == {root.span_id}
+    committed = [attributes(s) for s in work if attributes(s)["corpusmill.outcome"] == "committed"]
+    assert len({a["corpusmill.task"] for a in committed}) == len(committed) == tasks
+    assert {a["corpusmill.queue"] for a in committed} == {s.name for s in work}
+    parts = [s for s in receiver.spans if s.name == "commit" and s.trace_id == root.trace_id]
+    assert len(parts) == tasks
+    rows = next(s for s in state["funnel"]["stages"] if s["service"] == "quality")
+    seen = sum(a["corpusmill.documents"] for a in committed if a["corpusmill.queue"] == "quality")
+    assert seen == rows["entered"]
