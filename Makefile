@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 TORCH := torch==2.13.0
 
 .DEFAULT_GOAL := help
-.PHONY: help install tools demo test lint format kill-test parity bench bench-dedup results lock clean
+.PHONY: help install tools demo test lint format dashboards kill-test parity bench bench-dedup results simulate-autoscale lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
@@ -46,10 +46,18 @@ demo: install $(VENV)/compiled ## Archives to corpus to a small trained model, o
 test: install $(VENV)/compiled .venv-bench/installed .tools/fetched ## The whole suite
 	$(BIN)/pytest --numprocesses 2 --dist loadgroup
 
-lint: install ## Format check, linter, types
+lint: install .tools/fetched ## Format check, linter, types, the Helm chart with both majors
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	for helm in $(wildcard .tools/bin/helm3 .tools/bin/helm4); do \
+	  for values in helm/corpusmill/ci/*.yaml; do \
+	    $$helm lint --strict --quiet helm/corpusmill --values $$values || exit 1; \
+	  done; \
+	done
+
+dashboards: install ## Write Grafana's dashboards anew
+	$(BIN)/python -m scripts.dashboards
 
 format: install ## Format the code
 	$(BIN)/ruff format .
@@ -69,6 +77,9 @@ bench-dedup: install .venv-bench/installed ## Deduplication: signatures, scale, 
 
 results: install ## Whole recipes on the open archives beside published rates; writes docs/results.md
 	$(BIN)/python -m scripts.results.run
+
+simulate-autoscale: install .tools/fetched ## A day of batches under three ways to scale; writes docs/autoscaling.md
+	$(BIN)/python -m scripts.autoscale.run
 
 lock: install ## Write the lock files anew
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header requirements/bootstrap.in -o requirements/bootstrap.lock
