@@ -50,7 +50,7 @@ lint: install .tools/fetched ## Format check, linter, types, the Helm chart with
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	for helm in $(wildcard .tools/bin/helm3 .tools/bin/helm4); do \
+	for helm in .tools/bin/helm[34]; do test -x $$helm || continue; \
 	  for values in helm/corpusmill/ci/*.yaml; do \
 	    $$helm lint --strict --quiet helm/corpusmill --values $$values || exit 1; \
 	  done; \
