@@ -5,10 +5,10 @@ BIN := $(VENV)/bin
 TORCH := torch==2.13.0
 
 .DEFAULT_GOAL := help
-.PHONY: help install tools demo test lint format dashboards kill-test parity bench bench-dedup results simulate-autoscale lock clean
+.PHONY: help install tools demo test lint format dashboards kill-test parity bench bench-dedup results simulate-autoscale images e2e-compose lock clean
 
 help: ## List the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
 
 # pip reads hashed locks; torch is pinned beside them, since its builds differ by machine.
 $(VENV)/installed: requirements/dev.lock pyproject.toml Makefile
@@ -81,11 +81,21 @@ results: install ## Whole recipes on the open archives beside published rates; w
 simulate-autoscale: install .tools/fetched ## A day of batches under three ways to scale; writes docs/autoscaling.md
 	$(BIN)/python -m scripts.autoscale.run
 
+images: install ## Build the images of all services (podman; a base by mmdebstrap where none can be pulled)
+	$(BIN)/python -m scripts.images
+
+e2e-compose: install .tools/fetched ## The sample through compose.yaml, workers dying in the middle; writes docs/compose.md
+	$(BIN)/python -m scripts.e2e_compose.run
+
 lock: install ## Write the lock files anew
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header requirements/bootstrap.in -o requirements/bootstrap.lock
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-emit-package torch $(RUNTIME_EXTRAS) pyproject.toml -o requirements/runtime.lock
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-emit-package torch $(RUNTIME_EXTRAS) --extra dev -c requirements/runtime.lock pyproject.toml -o requirements/dev.lock
+	for service in $(SERVICES); do \
+	  $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --override requirements/no-torch.txt --extra $$service --extra tracing $$(test $$service != training || echo --extra kubernetes) -c requirements/dev.lock pyproject.toml -o requirements/services/$$service.lock || exit 1; \
+	done
 
+SERVICES := gateway extraction langid quality dedup export training
 RUNTIME_EXTRAS := $(foreach e,gateway tracing kubernetes embedded extraction langid quality dedup export,--extra $(e))
 
 clean: ## Remove what the targets made, but no data

@@ -1,0 +1,87 @@
+"""What must hold of images, of a running container, and of the objects that come out."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+from blake3 import blake3
+
+from scripts.images import SERVICES, Engine
+from services.gateway.client import Client
+from services.gateway.cluster import Cluster
+from shared.store import Store
+from tests.cluster.support import finish
+
+#: What only some images may hold: module to services.
+OWN_MODULES = {
+    "torch": {"training"},
+    "kubernetes": {"training"},
+    "fastapi": {"gateway"},
+    "numba": {"extraction", "langid", "quality", "dedup"},
+    "trafilatura": {"extraction"},
+    "fasttext": {"extraction", "langid"},
+    "jieba": {"dedup"},
+    "celery": set(SERVICES),
+}
+#: A source's key holds a hash of its URI, which differs for each upload and each store.
+_SOURCE_HASH = re.compile(r"(\.warc\.gz-)[0-9a-f]{10}\b")
+
+
+def image_facts(podman: Engine, service: str, tag: str) -> dict[str, Any]:
+    """Size, modules and rights of an image; raises AssertionError where it is not as it should."""
+    image = f"localhost/corpusmill-{service}:{tag}"
+    config = json.loads(podman("image", "inspect", image))[0]
+    labels = config["Labels"]
+    assert labels["org.opencontainers.image.title"] == f"corpusmill-{service}"
+    assert labels["org.opencontainers.image.version"] != "0.0.0"
+    assert labels["org.opencontainers.image.revision"] != "unknown"
+    assert config["Config"]["StopSignal"] in ("SIGTERM", "15")
+    assert config["User"] == "10001:10001"
+    assert config["Healthcheck"]["Test"][0] == "CMD"
+    code = (
+        "import importlib.util, json, os\n"
+        f"names = {sorted(OWN_MODULES)}\n"
+        "print(json.dumps([os.getuid(), [n for n in names if importlib.util.find_spec(n)]]))"
+    )
+    lock = ["--read-only", "--cap-drop=ALL", "--network=none", "--tmpfs=/tmp:mode=1777"]
+    user, modules = json.loads(podman("run", "--rm", *lock, image, "python", "-c", code))
+    assert user == 10001
+    expected = {name for name, services in OWN_MODULES.items() if service in services}
+    assert set(modules) == expected, f"{service} holds {modules}, not {sorted(expected)}"
+    return {"bytes": config["Size"], "modules": modules}
+
+
+def read_only(podman: Engine, container: str) -> None:
+    """A container can write to /tmp alone, and its health check holds."""
+    probe = (
+        "import pathlib\n"
+        "for place in ('/', '/opt/venv', '/opt/prepared', '/etc'):\n"
+        "    try: pathlib.Path(place, 'x').write_text('x')\n"
+        "    except OSError: continue\n"
+        "    raise SystemExit(place + ' can be written to')\n"
+        "pathlib.Path('/tmp/x').write_text('x')"
+    )
+    podman("exec", container, "python", "-c", probe)
+    podman("healthcheck", "run", container)
+    compiled = "import os; print(sum(not e.is_symlink() for r, _, f in os.walk('/tmp/cache/numba')"
+    compiled += " for e in [__import__('pathlib').Path(r, n) for n in f]))"
+    anew = podman("exec", container, "python", "-c", compiled)
+    assert anew == "0", f"{container} has compiled {anew} files anew: not all are in the image"
+
+
+def embedded_objects(archives: list[Path], body: dict[str, Any], folder: Path) -> dict[str, str]:
+    """The same batch by processes on this machine, on a local folder: object to hash."""
+    with Cluster(str(folder), workers=2) as cluster, Client(cluster.url) as client:
+        sources = [client.upload(path) for path in archives]
+        state = finish(client, client.post("/v1/batches", {**body, "sources": sources})["id"], 600)
+        assert state["state"] == "finished", state
+    store = Store(str(folder))
+    folders = ("columns/", "verdicts/", "datasets/")
+    keys = [e.key for name in folders for e in store.list(name)]
+    return {key: blake3(store.get(key)).hexdigest() for key in keys}
+
+
+def data(objects: dict[str, str]) -> dict[str, str]:
+    """Committed data without receipts, under names that do not say where the sources came from."""
+    return {_SOURCE_HASH.sub(r"\1", k): h for k, h in objects.items() if not k.endswith(".json")}
