@@ -166,20 +166,21 @@ def histogram(told: dict[str, Any], rule: dict[str, Any] | None = None) -> Optio
     if rule is not None and at is not None and series:
         series[0]["markLine"] = _threshold(at, rule["condition"], len(names))
     return {
-        "grid": {"left": 8, "right": 16, "top": 64, "bottom": 28, "containLabel": True},
+        "grid": {"left": 8, "right": 16, "top": 56, "bottom": 28, "containLabel": True},
         "legend": {"top": 0, "left": 0, "itemWidth": 12, "itemHeight": 12},
         "tooltip": {"trigger": "item"},
         "xAxis": {
             "type": "value",
             "min": 0,
             "max": len(names),
+            "containShape": False,
             "ticks": _ticks(found),
             "splitLine": {"show": False},
             "name": _axis_name(told["column"], told["unit"]),
             "nameLocation": "middle",
             "nameGap": 28,
         },
-        "yAxis": {"type": "value", "minInterval": 1, "name": "documents", "thousands": True},
+        "yAxis": {"type": "value", "minInterval": 1, "thousands": True},
         "series": series,
     }
 
@@ -302,7 +303,7 @@ def _curve(
             "name": "step",
             "nameLocation": "middle",
             "nameGap": 26,
-            "min": "dataMin",
+            "min": 0,
             "max": "dataMax",
             "minInterval": 1,
             "thousands": True,
