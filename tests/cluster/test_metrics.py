@@ -1,5 +1,6 @@
 """Metrics of a real cluster add up to what the batch's accounts say; lines of logs name the task."""
 
+import json
 from collections.abc import Iterator
 
 import httpx
@@ -95,6 +96,29 @@ def test_counters_are_the_accounts(cluster, state):
     assert value(counted, "corpusmill_store_seconds_count", operation="put_if_absent") > 0
 
 
+# Before anything is killed: a process takes the spans of its last two seconds with it.
+def test_one_trace_from_the_rest_call_to_every_commit(cluster, receiver, state):
+    tasks = sum(s["tasks"] for s in state["funnel"]["stages"])
+
+    def own() -> list:
+        return [s for s in receiver.spans if attributes(s).get("corpusmill.batch") == state["id"]]
+
+    wait_for(lambda: len(own()) > tasks, 20, why="the spans")
+    (root,) = [s for s in own() if not s.parent_span_id]
+    assert root.name == "submit"
+    work = [s for s in own() if s is not root]
+    assert {s.trace_id for s in work} == {root.trace_id}
+    assert {s.parent_span_id for s in work} == {root.span_id}
+    committed = [attributes(s) for s in work if attributes(s)["corpusmill.outcome"] == "committed"]
+    assert len({a["corpusmill.task"] for a in committed}) == len(committed) == tasks
+    assert {a["corpusmill.queue"] for a in committed} == {s.name for s in work}
+    parts = [s for s in receiver.spans if s.name == "commit" and s.trace_id == root.trace_id]
+    assert len(parts) == tasks
+    rows = next(s for s in state["funnel"]["stages"] if s["service"] == "quality")
+    seen = sum(a["corpusmill.documents"] for a in committed if a["corpusmill.queue"] == "quality")
+    assert seen == rows["entered"]
+
+
 def test_a_killed_process_takes_no_count_with_it(cluster, state):
     """Counts of the process that runs tasks stay when it is killed and forked again."""
     import os
@@ -166,23 +190,10 @@ def test_lines_of_logs_name_batch_shard_stage_and_task(cluster, state):
     assert not [e for e in keys if "log" in e.key]
 
 
-def test_one_trace_from_the_rest_call_to_every_commit(cluster, receiver, state):
-    tasks = sum(s["tasks"] for s in state["funnel"]["stages"])
-
-    def own() -> list:
-        return [s for s in receiver.spans if attributes(s).get("corpusmill.batch") == state["id"]]
-
-    wait_for(lambda: len(own()) > tasks, 20, why="the spans")
-    (root,) = [s for s in own() if not s.parent_span_id]
-    assert root.name == "submit"
-    work = [s for s in own() if s is not root]
-    assert {s.trace_id for s in work} == {root.trace_id}
-    assert {s.parent_span_id for s in work} == {root.span_id}
-    committed = [attributes(s) for s in work if attributes(s)["corpusmill.outcome"] == "committed"]
-    assert len({a["corpusmill.task"] for a in committed}) == len(committed) == tasks
-    assert {a["corpusmill.queue"] for a in committed} == {s.name for s in work}
-    parts = [s for s in receiver.spans if s.name == "commit" and s.trace_id == root.trace_id]
-    assert len(parts) == tasks
-    rows = next(s for s in state["funnel"]["stages"] if s["service"] == "quality")
-    seen = sum(a["corpusmill.documents"] for a in committed if a["corpusmill.queue"] == "quality")
-    assert seen == rows["entered"]
+def test_the_gateway_logs_requests_but_no_probes(cluster, state):
+    lines = [json.loads(x) for x in cluster.children["gateway"].log.read_text().splitlines()]
+    requests = [line for line in lines if line["message"] == "request"]
+    submitted = [line for line in requests if line["method"] == "POST"]
+    assert [(line["route"], line["status"]) for line in submitted] == [("/v1/batches", 201)]
+    assert all(line["ms"] > 0 for line in requests)
+    assert not {"/healthz", "/readyz", "/metrics"} & {line["route"] for line in requests}
