@@ -5,12 +5,13 @@ Each phase of a group step is a stage of its own, one task a partition; its join
 row-aligned, opens the next stage of rows. Stages form a chain.
 """
 
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 
-from shared.recipe import BoundStep, ResolvedRecipe, digest, find_column, resolve
+from shared.recipe import BoundStep, Recipe, ResolvedRecipe, digest, find_column, resolve
 from shared.shards import Batch, Shard
-from shared.step import Phase
+from shared.step import Phase, load_registry
 
 
 @dataclass(frozen=True)
@@ -72,11 +73,23 @@ class Pipeline:
             fingerprint = digest([fingerprint, self.batch.scope])
         return f"columns/{bound.step.name}-{fingerprint}/"
 
-    def units(self, stage: Stage) -> list[str]:
+    def units(self, stage: Stage) -> Sequence[str]:
         """Ids of the stage's tasks: shards, or partitions."""
         if stage.phase is None:
-            return [s.id for s in self.batch.shards]
+            return self._shard_ids
         return [partition_unit(p) for p in range(stage.partitions)]
+
+    def unit_set(self, stage: Stage) -> Set[str]:
+        """The same, to look up."""
+        return self.shard_by_id.keys() if stage.phase is None else set(self.units(stage))
+
+    def tasks(self, stage: Stage) -> int:
+        """How many there are."""
+        return len(self._shard_ids) if stage.phase is None else stage.partitions
+
+    @cached_property
+    def _shard_ids(self) -> tuple[str, ...]:
+        return tuple(self.shard_by_id)
 
     @cached_property
     def shard_by_id(self) -> dict[str, Shard]:
@@ -133,7 +146,7 @@ def partition_unit(partition: int) -> str:
 
 def compile_batch(batch: Batch) -> Pipeline:
     """The pipeline of a batch; UsageError where its recipe does not resolve."""
-    resolved = resolve(batch.recipe)
+    resolved = _resolved(batch.recipe.model_dump_json(), len(load_registry()))
     stages: list[Stage] = []
     open_rows: list[BoundStep] = []
 
@@ -154,6 +167,12 @@ def compile_batch(batch: Batch) -> Pipeline:
         open_rows.append(bound)
     close()
     return Pipeline(batch, resolved, tuple(stages))
+
+
+@lru_cache(maxsize=64)
+def _resolved(recipe: str, _steps: int) -> ResolvedRecipe:
+    """A recipe resolved: batches of one recipe share what it compiles to."""
+    return resolve(Recipe.model_validate_json(recipe))
 
 
 def _rows_stage(
