@@ -82,6 +82,8 @@ FROM base AS run
 ARG VERSION=0.0.0
 ARG REVISION=unknown
 ARG SOURCE=unknown
+# A file with what the labels say; podman 4 takes labels alone out of its cache with old arguments.
+RUN echo "corpusmill ${VERSION} ${REVISION} ${SOURCE}" > /etc/corpusmill-release
 LABEL org.opencontainers.image.version=${VERSION} \
       org.opencontainers.image.revision=${REVISION} \
       org.opencontainers.image.source=${SOURCE} \
