@@ -5,7 +5,6 @@ import sys
 import uvicorn
 
 from services.gateway.access import check_start
-from services.gateway.app import create_app
 from shared.errors import CorpusmillError
 from shared.settings import settings
 from shared.store import Store
@@ -21,6 +20,8 @@ def main() -> None:
         check_start(conf, Store(conf.store))
     except CorpusmillError as error:
         sys.exit(f"error: {error}")
+    from services.gateway.app import create_app
+
     uvicorn.run(
         create_app(),
         host=conf.host,

@@ -6,6 +6,7 @@ dashboard, in a cookie; see docs/access.md.
 """
 
 import logging
+import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -88,10 +89,12 @@ ROLES: Final[tuple[tuple[str, str, Role | None], ...]] = (
     ("GET", "/ui/{rest:path}", _READ),
     ("POST", "/ui/logout", _READ),
     ("POST", "/ui/submit", _SUBMIT),
-    ("POST", "/ui/batches/{batch}/cancel", _SUBMIT),
-    ("POST", "/ui/batches/{batch}/retry", _SUBMIT),
+    ("POST", "/ui/batches/{batch_id}/cancel", _SUBMIT),
+    ("POST", "/ui/batches/{batch_id}/retry", _SUBMIT),
     ("POST", "/ui/runs/{run}/cancel", _SUBMIT),
 )
+#: Its beginning keeps a browser here, so that the rest may be what it likes, but for controls.
+_PAGE: Final = re.compile(r"/ui(?:[/?][^\\\x00-\x20\x7f]*)?")
 _PATTERNS: Final = tuple((method, compile_path(path)[0], role) for method, path, role in ROLES)
 
 
@@ -164,9 +167,7 @@ def clear_cookie(response: Response) -> None:
 
 def safe_next(path: str | None) -> str:
     """Where to go after the login: a page of the dashboard, whatever the address asked for."""
-    parts = urlsplit(path or "")
-    inside = parts.path == "/ui" or parts.path.startswith("/ui/")
-    if path is None or parts.scheme or parts.netloc or not inside or "\\" in path:
+    if path is None or not _PAGE.fullmatch(path) or path.startswith(LOGIN):
         return "/ui/"
     return path
 
@@ -279,7 +280,7 @@ def _is_local(request: Request) -> bool:
     except ValueError:
         return False
     # A Unix socket has no address, and none but this machine has the socket.
-    at = server[0] if server is not None and server[1] is not None else "localhost"
+    at = "localhost" if server is None or server[0].startswith("/") else server[0]
     return is_loopback(name) and is_loopback(at)
 
 

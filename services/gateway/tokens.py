@@ -12,6 +12,7 @@ import re
 import secrets
 import threading
 import time
+from collections import deque
 from datetime import UTC, datetime, timedelta
 from enum import IntEnum
 from typing import Self
@@ -25,8 +26,9 @@ FOLDER = "access/tokens/"
 SECRET_BYTES = 32
 #: A gateway reads the tokens again after this: a revoked token is refused that much later at most.
 CACHE_SECONDS = 5.0
-#: A token that is not known yet may be new, so it is looked for at once, but not more often.
-UNKNOWN_SECONDS = 0.5
+#: A token that is not known may be new, and is looked for at once; but no more often than this, so
+#: that who guesses tokens makes no work for the store.
+UNKNOWN_A_SECOND = 20
 _TEXT = re.compile(r"cm_([0-9a-f]{12})_([A-Za-z0-9_-]{43})", re.ASCII)
 _ID = re.compile(r"[0-9a-f]{12}", re.ASCII)
 
@@ -133,13 +135,15 @@ def parse_lifetime(text: str) -> timedelta:
 class Tokens:
     """The store's tokens, read again every few seconds.
 
-    One listing at a time, whatever the number of requests, of good tokens and of bad ones.
+    One listing at a time, whatever the number of requests, and a bounded number of looks for tokens
+    that are not in it.
     """
 
     def __init__(self, store: Store) -> None:
         self._store = store
         self._known: dict[str, Token] = {}
         self._read_at = -CACHE_SECONDS
+        self._looks: deque[float] = deque(maxlen=UNKNOWN_A_SECOND)
         self._lock = threading.Lock()
 
     def find(self, text: str) -> Token | None:
@@ -147,21 +151,32 @@ class Tokens:
         parsed = _TEXT.fullmatch(text)
         if parsed is None:
             return None
-        self._refresh(CACHE_SECONDS)
-        if parsed[1] not in self._known:
-            self._refresh(UNKNOWN_SECONDS)
-        token = self._known.get(parsed[1])
+        self._refresh()
+        token = self._known.get(parsed[1]) or self._look_for(parsed[1])
         # An unknown id costs the same comparison, so that time does not tell which ids exist.
         expected = "0" * 64 if token is None else token.sha256
         is_right = hmac.compare_digest(_hash(parsed[2]), expected)
         return token if token is not None and is_right and token.is_valid else None
 
-    def _refresh(self, age: float) -> None:
-        """Read the store's tokens again where that was longer than `age` seconds ago."""
-        if time.monotonic() - self._read_at < age:
+    def _look_for(self, token_id: str) -> Token | None:
+        """A token that was made since the last reading."""
+        now = time.monotonic()
+        with self._lock:
+            if len(self._looks) == UNKNOWN_A_SECOND and now - self._looks[0] < 1.0:
+                return None
+            self._looks.append(now)
+        token = self._read(token_id)
+        if token is not None:
+            with self._lock:
+                self._known = {**self._known, token_id: token}
+        return token
+
+    def _refresh(self) -> None:
+        """Read the store's tokens again where that was long ago."""
+        if time.monotonic() - self._read_at < CACHE_SECONDS:
             return
         with self._lock:
-            if time.monotonic() - self._read_at < age:
+            if time.monotonic() - self._read_at < CACHE_SECONDS:
                 return
             now = time.monotonic()
             names = [e.key.removeprefix(FOLDER) for e in self._store.list(FOLDER)]
