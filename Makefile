@@ -5,10 +5,10 @@ BIN := $(VENV)/bin
 TORCH := torch==2.13.0
 
 .DEFAULT_GOAL := help
-.PHONY: help install tools demo test lint format dashboards kill-test parity bench bench-dedup results simulate-autoscale images e2e-compose lock clean
+.PHONY: help install tools demo test lint format dashboards screenshots nodes-test kill-test parity bench bench-dedup results simulate-autoscale images e2e-compose lock clean
 
 help: ## List the targets
-	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-19s %s\n", $$1, $$2}'
 
 # pip reads hashed locks; torch is pinned beside them, since its builds differ by machine.
 $(VENV)/installed: requirements/dev.lock pyproject.toml Makefile
@@ -59,9 +59,15 @@ lint: install .tools/fetched ## Format check, linter, types, the Helm chart with
 dashboards: install ## Write Grafana's dashboards anew
 	$(BIN)/python -m scripts.dashboards
 
+screenshots: install $(VENV)/compiled .tools/fetched ## The dashboard's pictures in docs/images
+	$(BIN)/python -m scripts.screenshots
+
 format: install ## Format the code
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+nodes-test: install ## Training on several machines: lost, evicted and failing ones
+	CORPUSMILL_NODES=1 $(BIN)/pytest tests/services/training/test_nodes.py
 
 kill-test: install ## The kill test of the cluster, ten times in a row
 	for i in 1 2 3 4 5 6 7 8 9 10; do CORPUSMILL_KILL_EVERY=1 $(BIN)/pytest -m kill tests/cluster || exit 1; done
