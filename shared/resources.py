@@ -157,7 +157,8 @@ def _check_named(store: Store, params: BaseModel, where: str) -> None:
         value = getattr(params, name)
         if READ_FROM in field.metadata and value != field.default:
             try:
-                check_source(value, store.url)
+                where_it_is, key = open_source(store, value)
+                where_it_is.stat(key)
             except UsageError as error:
                 raise UsageError(f"{where}.{name}: {error}", field=f"{where}.{name}") from error
 

@@ -31,6 +31,9 @@ _BUCKETS: Final = {"s3": "s3", "s3a": "s3", "gs": "gs", "az": "az", "azure": "az
 _WEB: Final = {"http": 80, "https": 443}
 _BUCKET: Final = re.compile(r"[A-Za-z0-9$][A-Za-z0-9._-]{0,254}", re.ASCII)
 _HOST: Final = re.compile(r"[a-z0-9._-]{1,253}|\[[0-9a-f:.]{2,45}\]", re.ASCII)
+_CONTROLS: Final = re.compile(r"[\x00-\x1f\x7f]")
+#: What no part of a path holds, once its percent-encoding is undone.
+_HIDDEN: Final = re.compile(r"[/\\\x00-\x1f\x7f]")
 _SHARED: Final = (STORE_SCHEME, "s3://", "gs://", "az://")
 #: Percent-encoding on top of each other that is undone before a path is judged.
 _MOST_DECODINGS: Final = 5
@@ -64,6 +67,8 @@ class Place:
 
 def normalise(uri: str) -> Place:
     """The place that a URI names; UsageError where it is none, or tries to climb out of one."""
+    if _CONTROLS.search(uri):  # some parsers pass over them
+        raise _refused(uri, "it holds control characters")
     if uri.startswith(STORE_SCHEME):
         return Place(STORE_SCHEME, _path(uri, uri.removeprefix(STORE_SCHEME)))
     scheme, found, rest = uri.partition("://")
@@ -115,7 +120,7 @@ def _path(uri: str, path: str) -> str:
         segments.pop()
     for segment in segments:
         for spelling in _decodings(segment):
-            if spelling in ("", ".", "..") or re.search(r"[/\\\x00-\x1f\x7f]", spelling):
+            if spelling in ("", ".", "..") or _HIDDEN.search(spelling):
                 raise _refused(uri, f"{segment!r} is no part of a path")
         if any("\ud800" <= c <= "\udfff" for c in segment):
             raise _refused(uri, "it is not Unicode")

@@ -14,6 +14,7 @@ from fastapi import APIRouter, Header, Response
 from services.gateway.alarms import alarms
 from services.gateway.catalog import BatchView
 from services.gateway.conductor import FINAL_STATES, batch_state
+from services.gateway.limits import check_recipe
 from services.gateway.models import BatchRequest, GatewayDep, Page, PagingDep, page_of
 from services.gateway.state import Gateway
 from shared.errors import ConflictError, NotFoundError, UsageError
@@ -72,6 +73,7 @@ def _claim(store: Store, key: str, request: BatchRequest, batch_id: str) -> tupl
 
 def build_batch(gw: Gateway, request: BatchRequest, batch_id: str) -> Batch:
     """A validated batch; UsageError names the field at fault."""
+    check_recipe(request.recipe)
     recipe = load_recipe(request.recipe)
     if request.overrides:
         recipe = override_recipe(recipe, request.overrides)

@@ -11,7 +11,9 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from services.gateway.problems import problem
+from shared.errors import UsageError
 from shared.leases import PREFIX
+from shared.store import to_json
 
 log = logging.getLogger(__name__)
 
@@ -40,6 +42,12 @@ if full - now > burst then return math.ceil(full - now - burst) end
 redis.call('SET', KEYS[1], string.format('%.0f', full), 'PX', math.ceil((full - now) / 1000) + 1000)
 return 0
 """
+
+
+def check_recipe(recipe: Any) -> None:
+    """Raise UsageError for an inline recipe that is too large."""
+    if isinstance(recipe, dict) and len(to_json(recipe)) > RECIPE_BYTES:
+        raise UsageError(f"recipe: more than {RECIPE_BYTES} bytes of JSON", field="recipe")
 
 
 class Limiter:

@@ -80,7 +80,7 @@ def valkey() -> Iterator[str]:
 
 
 @pytest.fixture
-def serve(tmp_path: Path, valkey: str) -> Iterator[Open]:
+def serve(tmp_path: Path, valkey: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Open]:
     """Open an application with these settings."""
     opened: list[Leases] = []
 
@@ -88,6 +88,8 @@ def serve(tmp_path: Path, valkey: str) -> Iterator[Open]:
         load_registry()
         store = Store(str(tmp_path / "store"))
         conf = Settings(store=store.url, redis=valkey, **chosen)
+        # What reads sources asks for the settings of its process.
+        monkeypatch.setattr("shared.settings.settings", lambda: conf)
         leases = Leases(conf.redis.get_secret_value())
         opened.append(leases)
         catalog, figures = Catalog(store), Figures(leases)
