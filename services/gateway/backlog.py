@@ -114,11 +114,18 @@ class Look:
     jobs: dict[str, str] = field(default_factory=dict)
     batches: Counter[str] = field(default_factory=Counter)
 
-    def add(self, view: BatchView, blocked: Set[int], failed: Set[str]) -> None:
-        """Count a batch from its accounts so far; `blocked` stages wait for other batches."""
+    def add(self, view: BatchView, blocked: Set[int], failed: Set[str]) -> int:
+        """Count a batch from its accounts so far; `blocked` stages wait for other batches.
+
+        Returns how many of its tasks are ready or in flight: of none, nothing more will come.
+        """
+        some = 0
         stages = view.funnel.stages
         self.batches["running" if any(t.done for t in stages.values()) else "queued"] += 1
-        lost = Counter(int(task.split("/")[1]) for task in failed)
+        lost: Counter[int] = Counter()
+        for task in failed:
+            _, index, unit = task.split("/", 2)
+            lost[int(index)] += unit not in stages[int(index)].done
         previous: Stage | None = None  # the last before that has tasks
         for stage in view.pipeline.stages:
             totals = stages[stage.index]
@@ -129,11 +136,13 @@ class Look:
                 ready = 0 if stage.index in blocked else _ready(stage, previous, stages)
                 key = (view.batch.id, stage.index)
                 runnable = max(0, ready - lost[stage.index])
+                some += runnable
                 measured = measured_seconds(totals)
                 self.stages.append(
                     _StageWork(key, stage.service, stage.name, runnable, left - ready, measured)
                 )
             previous = stage
+        return some
 
 
 def _ready(stage: Stage, previous: Stage | None, stages: dict[int, StageTotals]) -> int:

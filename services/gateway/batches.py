@@ -12,7 +12,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Header, Response
 
 from services.gateway.alarms import alarms
-from services.gateway.catalog import BatchView
+from services.gateway.catalog import RECENT_SECONDS, BatchView
 from services.gateway.conductor import FINAL_STATES, batch_state
 from services.gateway.limits import check_recipe
 from services.gateway.models import BatchRequest, GatewayDep, Page, PagingDep, page_of
@@ -54,6 +54,7 @@ def submit(
     with log_context(batch=batch_id), batch_span(batch_id) as span:
         batch = build_batch(gw, request, batch_id)
         joining.submit(gw.store, batch)
+        gw.catalog.changed()
         span.set(recipe=batch.recipe.name, shards=len(batch.shards))
         log.info("submitted: %d sources, %d shards", len(batch.sources), len(batch.shards))
     return describe(gw, gw.catalog.view(batch_id))
@@ -140,21 +141,9 @@ def _expand(store: Store, uri: str, position: int) -> list[str]:
 @router.get("")
 def list_batches(gw: GatewayDep, page: PagingDep) -> Page[dict[str, Any]]:
     """Batches, oldest first."""
-    ids, following = page_of(gw.catalog.ids(), page)
-    items = []
-    for batch_id in ids:
-        view = gw.catalog.view(batch_id)
-        batch = view.batch
-        items.append(
-            {
-                "id": batch.id,
-                "state": batch_state(gw.catalog, view),
-                "recipe": batch.recipe.name,
-                "sources": len(batch.sources),
-                "shards": len(batch.shards),
-                "created": batch.created.isoformat(),
-            }
-        )
+    survey = gw.catalog.survey(RECENT_SECONDS)
+    ids, following = page_of(survey.ids, page)
+    items = [gw.catalog.summary(i) | {"state": gw.catalog.state(i, survey)} for i in ids]
     return Page(items=items, next=following)
 
 

@@ -4,22 +4,32 @@ Everything is read from the store; what is kept in memory are only immutable rec
 that were read before, so a restarted gateway, or a second one, says the same.
 """
 
+import math
 import threading
 import time
-from collections import OrderedDict
+from collections import OrderedDict, defaultdict
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, field
+from datetime import datetime
+from functools import partial
 from typing import Any
 
+from services.gateway.listings import Listings
+from shared.columns import committed_units
 from shared.errors import ConflictError, NotFoundError
 from shared.indexes.removal import drop_everywhere
 from shared.plan import finished
 from shared.progress import Funnel
+from shared.ref import TaskRef
 from shared.shards import Batch
 from shared.stages import Pipeline, compile_batch
 from shared.store import Entry, Store
 
-#: Batches whose funnels are kept in memory.
-CACHED_BATCHES = 256
+#: Batches whose funnels are kept in memory: more than go on at once, or each look reads all anew.
+CACHED_BATCHES = 4096
+#: How old a listing may be that answers a request (seconds); the conductor's are new at each look.
+RECENT_SECONDS = 0.5
+_BATCHES = "batches/"
 
 
 @dataclass
@@ -30,11 +40,30 @@ class BatchView:
     funnel: Funnel
     lock: threading.Lock = field(default_factory=threading.Lock)
     final: dict[str, Any] | None = None
+    #: When the oldest listing began that the funnel was brought up to date by (monotonic).
+    seen: float = -math.inf
 
     @property
     def batch(self) -> Batch:
         """What was submitted."""
         return self.pipeline.batch
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What one listing of all batches says of them; ids begin with their time: newest last."""
+
+    active: list[str]
+    #: Batches with an end, and when that was written.
+    ended: dict[str, datetime]
+    cancelled: Set[str]
+    #: Ids of the tasks that have failed, by batch.
+    failed: Mapping[str, Set[str]]
+
+    @property
+    def ids(self) -> list[str]:
+        """All of them."""
+        return sorted([*self.active, *self.ended])
 
 
 class Catalog:
@@ -44,26 +73,26 @@ class Catalog:
         self.store = store
         self._views: OrderedDict[str, BatchView] = OrderedDict()
         self._lock = threading.Lock()
+        self._folders = Listings(partial(committed_units, store))
+        self._batches = Listings(lambda folder: _survey(store.list(folder)))
+        self._summaries: dict[str, dict[str, Any]] = {}
+        self._ends: dict[str, tuple[datetime, str]] = {}
 
     def ids(self) -> list[str]:
         """Ids of all batches; they begin with their time, so newest last."""
-        return self._with("batch.json", list(self.store.list("batches/")))
-
-    @staticmethod
-    def _with(name: str, entries: list[Entry]) -> list[str]:
-        """The batches among the entries that have an object of this name."""
-        return sorted(e.key.split("/")[1] for e in entries if e.key.split("/")[2:] == [name])
+        return self.survey(RECENT_SECONDS).ids
 
     def active(self) -> list[str]:
         """Ids of batches without an end."""
-        return self.survey()[0]
+        return self.survey().active
 
-    def survey(self) -> tuple[list[str], list[str]]:
-        """Ids of the batches without an end, and of those with one."""
-        entries = list(self.store.list("batches/"))
-        ended = set(self._with("end.json", entries))
-        batches = self._with("batch.json", entries)
-        return [b for b in batches if b not in ended], [b for b in batches if b in ended]
+    def survey(self, age: float = 0.0) -> Survey:
+        """All batches, as of at most `age` seconds ago; see `services.gateway.listings`."""
+        return self._batches.get(_BATCHES, time.monotonic() - age).value
+
+    def changed(self) -> None:
+        """This process has written or removed a batch's record, end or mark."""
+        self._batches.forget(_BATCHES)
 
     def view(self, batch: str) -> BatchView:
         """A batch; NotFoundError where there is none."""
@@ -80,11 +109,58 @@ class Catalog:
                 self._views.popitem(last=False)
         return view
 
-    def refresh(self, view: BatchView) -> None:
-        """Read receipts committed since the last look; an ended batch is read whole once."""
+    def refresh(self, view: BatchView, since: float | None = None) -> None:
+        """Read receipts committed since the last look; an ended batch is read whole once.
+
+        Folders are listed anew where their listings are older than `since` (monotonic seconds; by
+        default, now); long ones are used for some time.
+        """
+        wanted = time.monotonic() if since is None else since
+        oldest = math.inf
+
+        def committed(_store: Store, folder: str) -> Set[str]:
+            nonlocal oldest
+            found = self._folders.get(folder, wanted)
+            oldest = min(oldest, found.begun)
+            return found.value
+
         with view.lock:
             if view.final is None:
-                view.funnel.update(self.store, view.pipeline)
+                view.funnel.update(self.store, view.pipeline, committed=committed)
+                view.seen = oldest
+
+    def summary(self, batch: str) -> dict[str, Any]:
+        """What a list says of a batch; of the record alone, which never changes."""
+        known = self._summaries.get(batch)
+        if known is None:
+            told = self.view(batch).batch
+            known = {
+                "id": told.id,
+                "recipe": told.recipe.name,
+                "sources": len(told.sources),
+                "shards": len(told.shards),
+                "created": told.created.isoformat(),
+            }
+            self._summaries[batch] = known
+        return known
+
+    def state(self, batch: str, survey: Survey) -> str:
+        """One word, as of a survey; what has begun is as of the last `refresh`."""
+        if (written := survey.ended.get(batch)) is not None:
+            return self._end_state(batch, written)
+        if batch in survey.cancelled:
+            return "cancelling"
+        stages = self.view(batch).funnel.stages
+        return "running" if any(t.done for t in stages.values()) else "queued"
+
+    def _end_state(self, batch: str, written: datetime) -> str:
+        """How a batch ended whose end was written at a time: read once."""
+        known = self._ends.get(batch)
+        if known is None or known[0] != written:
+            end = self.end(batch)
+            known = written, "running" if end is None else str(end["state"])
+            self._ends[batch] = known
+        return known[1]
 
     def end(self, batch: str) -> dict[str, Any] | None:
         """The record of a batch's end, None while it goes on."""
@@ -108,6 +184,7 @@ class Catalog:
         if self.end(batch) is not None:
             raise ConflictError(f"batch {batch} has already ended")
         self.store.put_json(f"batches/{batch}/cancelled.json", {"time": time.time()})
+        self.changed()
 
     def retry(self, batch: str) -> int:
         """Let a failed or cancelled batch go on; returns the number of failure marks removed."""
@@ -119,6 +196,7 @@ class Catalog:
         for key in (*marks, f"batches/{batch}/cancelled.json", f"batches/{batch}/end.json"):
             self.store.delete(key)
         view.final = None
+        self.changed()
         return len(marks)
 
     def delete(self, batch: str) -> int:
@@ -144,6 +222,8 @@ class Catalog:
             removed += 1
         with self._lock:
             self._views.pop(batch, None)
+            self._summaries.pop(batch, None)
+        self.changed()
         return removed
 
     def settle(self, view: BatchView) -> dict[str, Any] | None:
@@ -161,7 +241,29 @@ class Catalog:
         record = {"state": state, "time": time.time(), "failures": len(failures)}
         self.store.put_json(f"batches/{batch}/end.json", record)
         view.final = record
+        self.changed()
         return record
+
+
+def _survey(entries: Iterable[Entry]) -> Survey:
+    """Of the objects below `batches/`."""
+    there: list[str] = []
+    ended: dict[str, datetime] = {}
+    cancelled: set[str] = set()
+    failed: defaultdict[str, set[str]] = defaultdict(set)
+    for entry in entries:
+        batch, _, name = entry.key.removeprefix(_BATCHES).partition("/")
+        if name == "batch.json":
+            there.append(batch)
+        elif name == "end.json":
+            ended[batch] = entry.modified
+        elif name == "cancelled.json":
+            cancelled.add(batch)
+        elif name.startswith("failed/"):
+            stage, _, unit = name.removeprefix("failed/").removesuffix(".json").partition("-")
+            failed[batch].add(TaskRef(batch=batch, stage=int(stage), unit=unit).id)
+    active = [b for b in there if b not in ended]
+    return Survey(active, {b: ended[b] for b in there if b in ended}, cancelled, failed)
 
 
 def _record(store: Store, batch: str) -> Any:

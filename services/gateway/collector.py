@@ -8,7 +8,7 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from services.gateway.alarms import alarms
-from services.gateway.catalog import Catalog
+from services.gateway.catalog import RECENT_SECONDS, Catalog
 from services.gateway.conductor import Conductor
 from services.gateway.figures import Figures
 from services.gateway.training_metrics import TrainingMetrics
@@ -87,10 +87,11 @@ class GatewayCollector(Collector):
         """Alarms of the batches that go on, and of the newest."""
         gauge = FAMILIES["corpusmill_rule_alarm"].collected()
         catalog = self._catalog
-        active, ended = catalog.survey()
+        survey = catalog.survey(RECENT_SECONDS)
+        active = set(survey.active)
         looked = self._conductor.last
         fresh = looked is not None and time.time() - looked.time < _FRESH_SECONDS
-        for batch in sorted({*active, *ended[-RECENT_BATCHES:]}):
+        for batch in sorted({*active, *list(survey.ended)[-RECENT_BATCHES:]}):
             try:
                 view = catalog.view(batch)
                 if batch not in active or not fresh:

@@ -7,15 +7,17 @@ conductor itself is restarted.
 """
 
 import logging
+import math
 import os
 import socket
 import threading
 import time
+from datetime import timedelta
 
 from redis.exceptions import RedisError
 
 from services.gateway.backlog import BacklogMeter, Look, Snapshot
-from services.gateway.catalog import BatchView, Catalog
+from services.gateway.catalog import BatchView, Catalog, Survey
 from shared import worker
 from shared.errors import CorpusmillError
 from shared.indexes.compactions import has_failed, work_left
@@ -50,6 +52,8 @@ class Conductor:
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._loop, name="conductor", daemon=True)
         self._indexes_seen = -INDEX_LOOK_SECONDS
+        #: When the oldest listing of this look began.
+        self._oldest_seen = 0.0
         self._backlog = BacklogMeter(catalog, leases)
         #: Jobs that indexes ask for, as of the last look at them: task id to service.
         self._index_jobs: dict[str, str] = {}
@@ -65,14 +69,18 @@ class Conductor:
         self._thread.join()
 
     def _loop(self) -> None:
-        while not self._stop.wait(self._conf.tick.total_seconds()):
+        took = 0.0  # a pause is as long as the look before it: requests get half of the time
+        while not self._stop.wait(max(self._conf.tick.total_seconds(), took)):
+            started = time.monotonic()
             try:
-                if self._leases.acquire(LEASE_NAME, self._me, 20 * self._conf.tick):
+                lease = 20 * self._conf.tick + timedelta(seconds=4 * took)
+                if self._leases.acquire(LEASE_NAME, self._me, lease):
                     self.look()
             except (RedisError, CorpusmillError, OSError) as error:
                 log.warning("conductor: %s; looking again", error)
             except Exception:
                 log.exception("conductor: defect; looking again")
+            took = time.monotonic() - started
 
     def look(self) -> None:
         """One look at everything: settle what has ended, send what can run."""
@@ -83,47 +91,53 @@ class Conductor:
         # The grace of a message begins when it leaves the queue, however long it waited there.
         self._sent |= dict.fromkeys(present, time.monotonic())
         room = {s: self._conf.window - len(waiting) for s, waiting in queues.items()}
-        active, ended = self._catalog.survey()
-        for batch in active:
+        survey = self._catalog.survey()
+        self._oldest_seen = time.monotonic()
+        for batch in survey.active:
             try:
                 view = self._catalog.view(batch)
             except (CorpusmillError, ValueError) as error:
                 with log_context(batch=batch):
                     log.error("batch %s cannot be planned: %s", batch, error)  # noqa: TRY400
                 continue
-            self._feed_batch(view, present, room, seen)
+            self._feed_batch(view, survey, present, room, seen)
         self._feed_runs(present, room, seen)
         self._feed_indexes(present, room)
         seen.jobs |= self._index_jobs
         self._forget_old()
-        self.last = self._backlog.publish(seen, ended)
+        self.last = self._backlog.publish(seen, list(survey.ended))
 
     def _feed_batch(
-        self, view: BatchView, present: set[str], room: dict[str, int], seen: Look
+        self,
+        view: BatchView,
+        survey: Survey,
+        present: set[str],
+        room: dict[str, int],
+        seen: Look,
     ) -> None:
         """Send the batch's runnable tasks, as many as the window has room for."""
-        self._catalog.refresh(view)
-        failed = {m["task"] for m in self._catalog.failures(view.batch.id)}
-        if self._catalog.is_cancelled(view.batch.id):
+        view.final = None  # another gateway may have let it go on
+        self._catalog.refresh(view, seen.started)
+        self._oldest_seen = min(self._oldest_seen, view.seen)
+        failed = survey.failed.get(view.batch.id, frozenset())
+        if view.batch.id in survey.cancelled:
             self._catalog.settle(view)
             seen.batches["cancelling"] += 1
             return
         candidates: list[TaskRef] = []
         done = view.funnel.committed()
         blocked = {w.stage for w in waits(self._catalog.store, view.pipeline, done)}
-        seen.add(view, blocked, failed)
-        some_left = bool(blocked)
-        for ref in runnable(view.pipeline, done, blocked):
-            if ref.id in failed:
+        ready = seen.add(view, blocked, failed)
+        full = {service for service, left in room.items() if left <= 0}
+        for ref in runnable(view.pipeline, done, blocked, full):
+            if ref.id in failed or ref.id in present or not self._is_late(ref.id, view.seen):
                 continue
-            some_left = True
             service = view.pipeline.stages[ref.stage].service
-            if ref.id not in present and self._is_late(ref.id) and room[service] > 0:
-                candidates.append(ref)
-                room[service] -= 1
-            if not any(n > 0 for n in room.values()):
-                break
-        if not some_left:
+            candidates.append(ref)
+            room[service] -= 1
+            if room[service] <= 0:
+                full.add(service)
+        if not (blocked or candidates or ready):
             self._catalog.settle(view)
             return
         held = self._leases.held_many([ref.id for ref in candidates])
@@ -180,13 +194,14 @@ class Conductor:
         worker.send(service, ref)
         self._sent[ref.id] = time.monotonic()
 
-    def _is_late(self, ref: str) -> bool:
-        """Whether the task was not sent just now."""
-        return time.monotonic() - self._sent.get(ref, -GRACE_SECONDS) >= GRACE_SECONDS
+    def _is_late(self, ref: str, seen: float | None = None) -> bool:
+        """Whether the task was not sent just before what is known was `seen` (by default, now)."""
+        seen = time.monotonic() if seen is None else seen
+        return seen - self._sent.get(ref, -math.inf) >= GRACE_SECONDS
 
     def _forget_old(self) -> None:
-        now = time.monotonic()
-        self._sent = {r: t for r, t in self._sent.items() if now - t < GRACE_SECONDS}
+        oldest = min(time.monotonic(), self._oldest_seen) - GRACE_SECONDS
+        self._sent = {r: t for r, t in self._sent.items() if t > oldest}
 
 
 def batch_state(catalog: Catalog, view: BatchView) -> str:

@@ -249,7 +249,7 @@ def test_a_gateway_that_stands_by_says_the_same_and_an_old_snapshot_nothing(here
 
 
 def test_over_rest(gateway, pages):
-    body = {"sources": [str(p) for p in pages], "recipe": RECIPE, "shard_bytes": 9000}
+    body = {"sources": [str(p) for p in pages], "recipe": RECIPE, "shard_bytes": 8000}
     batch = gateway.client.post("/v1/batches", body)
     deadline = time.monotonic() + 20
     while True:
