@@ -11,6 +11,7 @@ the object store's own tools use (AWS_ACCESS_KEY_ID, AWS_ENDPOINT_URL, ...).
 
 import json
 import os
+import re
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -34,6 +35,10 @@ if TYPE_CHECKING:
 
 #: Large transfers go in parts of this size, so that memory stays bounded.
 PART_BYTES = 8 * 2**20
+#: S3's bound on keys, and file systems' on their parts.
+KEY_BYTES = 1024
+KEY_PART_BYTES = 255
+_CONTROLS = re.compile(r"[\x00-\x1f\x7f]")
 _RETRY: Any = {"max_retries": 5, "retry_timeout": timedelta(seconds=60)}
 
 
@@ -203,6 +208,16 @@ class Store:
             self.delete(key)
 
 
+def is_key(key: str) -> bool:
+    """Whether an object, or a prefix, can be named so: what clients name is part of some keys."""
+    if _CONTROLS.search(key) or any("\ud800" <= c <= "\udfff" for c in key):
+        return False
+    parts = key.removesuffix("/").split("/") if key else []
+    if len(key.encode()) > KEY_BYTES or any(part in ("", ".", "..") for part in parts):
+        return False
+    return all(len(part.encode()) <= KEY_PART_BYTES for part in parts)
+
+
 def to_json(value: Any) -> bytes:
     """JSON in UTF-8; keys stay in their order, since the order of keep rules means something."""
     return json.dumps(value, ensure_ascii=False, indent=1).encode()
@@ -283,6 +298,8 @@ class _Operation:
             self._started = None
 
     def __enter__(self) -> Self:
+        if not is_key(self._key):
+            raise NotFoundError(f"no object is named {self._key[:300]!r}")
         self.resume()
         return self
 

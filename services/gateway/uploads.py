@@ -16,7 +16,13 @@ router = APIRouter(prefix="/v1/uploads", tags=["uploads"])
 _NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")
 
 
-@router.post("", status_code=201)
+_BODY = {
+    "required": True,
+    "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
+}
+
+
+@router.post("", status_code=201, openapi_extra={"requestBody": _BODY})
 async def upload(
     request: Request,
     gw: GatewayDep,

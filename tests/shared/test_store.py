@@ -76,3 +76,25 @@ def test_large_objects_go_in_parts(tmp_path):
     assert (tmp_path / "copy").read_bytes() == data
     store.upload(tmp_path / "copy", "again")
     assert store.get("again") == data
+
+
+@pytest.mark.parametrize(
+    "key", ["../x", "a/../b", "a//b", "/a", "a/.", "\x0b", "a\nb", "é" * 200, "a/" * 600, "\udcff"]
+)
+def test_what_no_object_is_named_is_not_there(tmp_path, key):
+    store = Store(str(tmp_path / "store"))
+    for ask in (store.get, store.stat, lambda k: list(store.list(k))):
+        with pytest.raises(NotFoundError):
+            ask(key)
+    assert not store.exists(key)
+    with pytest.raises(NotFoundError):
+        store.put(key, b"x")
+    assert [p.name for p in tmp_path.rglob("*")] == ["store"]
+
+
+@pytest.mark.parametrize("key", ["a", "a/b.json", "a b/ü%20", "...", "a/..b"])
+def test_what_an_object_may_be_named(tmp_path, key):
+    store = Store(str(tmp_path))
+    store.put(key, b"x")
+    assert store.get(key) == b"x"
+    assert [e.key for e in store.list("")] == [key]
