@@ -1,16 +1,20 @@
 """One run of a real cluster as a real Prometheus saw it, for all tests of queries."""
 
+import threading
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 import pytest
 import redis
 
 from services.gateway.client import Client
 from services.gateway.cluster import Cluster, free_port
+from shared.worker import SERVICES
 from tests.cluster.support import QUICK, RECIPE, finish, write_archives
 from tests.deploy.prometheus import Prometheus
 from tests.deploy.rule_file import RULES
@@ -22,6 +26,8 @@ DROPS_ALL = RECIPE | {
     | {"langid.fasttext_v1": {"keep": {"nothing": "score >= 2", "score": "score >= 0"}}},
 }
 VALKEY_BYTES = 2**30
+#: Seconds of backlog a worker, for which the gateway is asked during the run.
+TARGET_SECONDS = 60
 
 
 @dataclass
@@ -53,6 +59,8 @@ class Scraped:
     end: float
     batch: str
     run: str
+    #: Answers of `GET /v1/queues/{queue}`, with the time (`at`) of each.
+    asked: list[dict[str, Any]]
 
     def course(self, expression: str) -> list[tuple[dict[str, str], list[tuple[float, float]]]]:
         """A range query over the whole run, every second."""
@@ -71,11 +79,34 @@ def scraped(tmp_path_factory) -> Iterator[Scraped]:
         targets = cluster.targets()
         redis.Redis.from_url(cluster.redis_url).config_set("maxmemory", VALKEY_BYTES)
         with Prometheus(folder / "prometheus", targets, (RULES,)) as prometheus:
-            with Client(cluster.url) as client:
+            with Client(cluster.url) as client, asking(cluster.url) as asked:
                 batch, run = work(client, archives, prometheus)
             end = time.time()
             cluster.stop()
-            yield Scraped(prometheus, start, end, batch, run)
+            yield Scraped(prometheus, start, end, batch, run, asked)
+
+
+@contextmanager
+def asking(url: str) -> Iterator[list[dict[str, Any]]]:
+    """Ask for every queue a few times a second, as KEDA's metrics-api trigger does."""
+    asked: list[dict[str, Any]] = []
+    ended = threading.Event()
+
+    def ask() -> None:
+        with Client(url) as client:
+            while not ended.wait(0.2):
+                for service in SERVICES:
+                    path = f"/v1/queues/{service}"
+                    answer = client.get(path, target_seconds=TARGET_SECONDS)
+                    asked.append({**answer, "at": time.time()})
+
+    thread = threading.Thread(target=ask)
+    thread.start()
+    try:
+        yield asked
+    finally:
+        ended.set()
+        thread.join()
 
 
 def work(client: Client, archives: list[Path], prometheus: Prometheus) -> tuple[str, str]:
