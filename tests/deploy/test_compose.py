@@ -64,7 +64,7 @@ def test_ports_are_few_and_on_loopback(name):
 
 def test_stores_are_reached_from_inside_alone():
     assert COMPOSE["networks"]["inner"]["internal"] is True
-    for name in ("valkey", "seaweedfs", "bucket"):
+    for name in ("valkey", "seaweedfs"):
         assert COMPOSE["services"][name]["networks"] == ["inner"]
 
 
