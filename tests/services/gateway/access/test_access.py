@@ -1,6 +1,7 @@
 """Who may do what: each role on each route, cookies, other sites' pages, other machines."""
 
 import asyncio
+import re
 from typing import Any
 
 import pytest
@@ -307,3 +308,10 @@ def test_a_gateway_for_others_does_not_start_without_a_token(tmp_path):
     check_start(Settings(store=store.url), store)
     create_token(store, "me", Role.ADMIN)
     check_start(conf, store)
+
+
+def test_the_documentation_has_the_same_table(request):
+    text = (request.config.rootpath / "docs" / "access.md").read_text()
+    rows = re.findall(r"^\| ([A-Z]+) \| `([^`]+)` \| (\w+) \|$", text, re.MULTILINE)
+    told = [(m, p, None if role == "open" else Role.of(role)) for m, p, role in rows]
+    assert told == list(ROLES)
