@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 TORCH := torch==2.13.0
 
 .DEFAULT_GOAL := help
-.PHONY: help install tools demo test lint format dashboards screenshots nodes-test kill-test parity bench bench-dedup results simulate-autoscale images e2e-compose lock clean
+.PHONY: help install tools demo test lint format dashboards screenshots nodes-test kill-test parity bench bench-dedup results simulate-autoscale load images e2e-compose lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-19s %s\n", $$1, $$2}'
@@ -92,6 +92,9 @@ images: install ## Build the images of all services (podman; a base by mmdebstra
 
 e2e-compose: install .tools/fetched ## The sample through compose.yaml, workers dying in the middle; writes docs/compose.md
 	$(BIN)/python -m scripts.e2e_compose.run
+
+load: install $(VENV)/compiled ## A gateway under load, and a batch of 100,000 sources; writes docs/load.md
+	$(BIN)/python -m scripts.load.run
 
 lock: install ## Write the lock files anew
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header requirements/bootstrap.in -o requirements/bootstrap.lock
