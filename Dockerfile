@@ -99,7 +99,14 @@ ENTRYPOINT ["python", "-m", "shared.container"]
 HEALTHCHECK --interval=15s --timeout=5s --start-period=120s --retries=3 \
     CMD ["python", "-m", "shared.container", "--check", "http://127.0.0.1:9100/healthz"]
 
-FROM run AS worker
+# Where a worker may put its temporary files on a disk (TMPDIR): a volume for each container.
+FROM run AS disk
+USER 0
+RUN mkdir -m 1777 /scratch
+VOLUME /scratch
+USER 10001:10001
+
+FROM disk AS worker
 ENV OMP_NUM_THREADS=1
 
 FROM run AS gateway
@@ -142,7 +149,7 @@ LABEL org.opencontainers.image.title=corpusmill-export
 CMD ["python", "-m", "services.export.worker"]
 
 # The training program sets its own number of threads.
-FROM run AS training
+FROM disk AS training
 COPY --from=build-training /opt/venv /opt/venv
 COPY --from=build-training /opt/prepared /opt/prepared
 LABEL org.opencontainers.image.title=corpusmill-training

@@ -93,15 +93,28 @@ class Composition:
         return done.stdout
 
     def start(self, **workers: int) -> None:
-        """The store first, then a token, which the gateway needs, then everything."""
-        self.compose("up", "-d", "valkey", "bucket")
-        bucket = f"{PROJECT}_bucket_1"
-        wait_for(lambda: self.state(bucket) == "exited", 120, "the bucket")
+        """Everything, then a token, for which the gateway waits."""
+        scale = [word for name, count in workers.items() for word in ("--scale", f"{name}={count}")]
+        self.compose("up", "-d", *scale)
+        wait_for(lambda: self.reachable("seaweedfs", 8333), 60, "the store")
         create = ["corpusmill", "token", "create", "e2e", "--role", "admin"]
         said = self.compose("run", "--rm", "-T", "--no-deps", "gateway", *create)
         self.token = next(line for line in said.splitlines() if line.startswith("cm_"))
-        scale = [word for name, count in workers.items() for word in ("--scale", f"{name}={count}")]
-        self.compose("up", "-d", *scale)
+
+    def reachable(self, service: str, port: int) -> bool:
+        """Whether a container of ours can connect to a service."""
+        code = f"import socket; socket.create_connection(('{service}', {port}), 3)"
+        arguments = [
+            "run",
+            "--rm",
+            "-T",
+            "--no-deps",
+            "gateway",
+            "python",
+            "-c",
+            f"{code}; print(1)",
+        ]
+        return self.compose(*arguments, check=False).strip().endswith("1")
 
     def client(self) -> Client:
         """A client of the gateway, with the token."""
@@ -122,8 +135,9 @@ class Composition:
         return sorted(name for name in listed if name.startswith(f"{PROJECT}_{service}_"))
 
     def state(self, container: str) -> str:
-        """Running, exited, ...; empty where there is no such container."""
-        return self.podman("inspect", "--format", "{{.State.Status}}", container, check=False)
+        """`running`, or `ended` and the exit code; empty where there is no such container."""
+        state = "{{if .State.Running}}running{{else}}ended {{.State.ExitCode}}{{end}}"
+        return self.podman("inspect", "--format", state, container, check=False)
 
     def objects(self) -> dict[str, str]:
         """Every object of the store: its key and a hash of its content."""
@@ -170,8 +184,16 @@ class Composition:
             print(f"--- {name} ({state})\n{done.stdout}{done.stderr}", file=sys.stderr)
 
     def down(self) -> None:
-        """Remove containers, volumes and networks."""
-        self.compose("down", "--volumes", "--timeout", "3", check=False)
+        """Remove containers, volumes and networks; podman-compose forgets those that scale."""
+        found = ["--quiet", "--filter", f"label=io.podman.compose.project={PROJECT}"]
+        remove = ["--force", "--volumes", "--depend", "--time", "0"]
+        for listing, removal in (
+            (["ps", "--all"], ["rm", *remove]),
+            (["volume", "ls"], ["volume", "rm", "--force"]),
+            (["network", "ls"], ["network", "rm", "--force"]),
+        ):
+            if names := self.podman(*listing, *found).split():
+                self.podman(*removal, *names)
 
 
 def scratch() -> Path:
