@@ -12,6 +12,7 @@ import argparse
 import random
 import tempfile
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from scripts.load import report
 from scripts.load.clients import Request, Taken, Viewer, drive
 from scripts.load.cluster import GuardedCluster, Watch, make_token
 from services.gateway.client import Client
+from shared.errors import ConflictError
 from shared.testing import html_page, prose, warc_gz, warc_record
 
 CLIENTS, PROCESSES = 64, 2
@@ -114,7 +116,8 @@ def many_requests(
         phases[-1].facts["tasks done meanwhile"] = done_tasks(client) - before
         for batch in ids:  # what is left of them would be in the way of the next
             if client.get(f"/v1/batches/{batch}")["state"] in ("queued", "running"):
-                client.post(f"/v1/batches/{batch}/cancel")
+                with suppress(ConflictError):  # it has ended meanwhile
+                    client.post(f"/v1/batches/{batch}/cancel")
         while client.get("/v1/queues/extraction")["backlog"]:
             time.sleep(0.5)
     return phases
