@@ -77,7 +77,7 @@ def _number(value: float) -> str:
 
 def _day(world: World, ours: list[Accounts], seeds: tuple[int, ...]) -> str:
     return (
-        f"Means of {len(seeds)} seeded days. A worker is one core. Core-hours: *needed* is\n"
+        f"Means of {len(seeds)} seeded days. A worker is one core. Core-hours: *needed* is the\n"
         "sum of all tasks' seconds; *paid* is from a pod's node to its end, so starting (shown\n"
         "too) and idle time are in it. *Overshoot*: most pods at once beyond what ran or could.\n"
         "Seconds: a task *waits* from when it could run; a batch *begins* and *ends* counted from\n"
