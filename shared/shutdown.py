@@ -56,7 +56,7 @@ class Begun(Protocol):
         """From now on only `acknowledge` or `hand_back` say what becomes of its message."""
 
     def acknowledge(self) -> None:
-        """It has ended."""
+        """It has ended; does nothing where its message is settled already."""
 
     def hand_back(self) -> None:
         """Its process is gone and it has not ended: as if it had never begun."""
@@ -68,6 +68,7 @@ class Ending:
     def __init__(self, running: Callable[[], Sequence[Begun]]) -> None:
         self._running = running
         self._begun, self._at_once = threading.Event(), threading.Event()
+        self._seen: dict[str, Begun] = {}
 
     def begin(self, grace_seconds: float) -> None:
         """The tasks have so long from now, the time to hand them back included."""
@@ -77,6 +78,11 @@ class Ending:
         self.at_once_on(signal.SIGINT, signal.SIGQUIT)
         seconds = grace_seconds - min(_HAND_BACK_SECONDS, grace_seconds / 4)
         threading.Thread(target=self._wait, args=(seconds,), name="ending", daemon=True).start()
+
+    def settle(self) -> None:
+        """At the very end, where all tasks have ended: Celery may not have said so to Redis."""
+        for begun in self._seen.values():
+            begun.acknowledge()
 
     def at_once_on(self, *signals: signal.Signals) -> None:
         """Hand back without waiting at these signals."""
@@ -92,18 +98,19 @@ class Ending:
         deadline = time.monotonic() + seconds
         told: set[int] = set()
         while time.monotonic() < deadline and not self._at_once.is_set():
-            for process in {begun.process for begun in self._running()} - told:
-                told.add(process)
-                with suppress(ProcessLookupError):
-                    os.kill(process, signal.SIGTERM)
+            for begun in self._running():
+                self._seen.setdefault(begun.task, begun)
+                if begun.process not in told:
+                    told.add(begun.process)
+                    with suppress(ProcessLookupError):
+                        os.kill(begun.process, signal.SIGTERM)
             self._at_once.wait(_LOOK_SECONDS)
         for begun in self._running():
             begun.take()
             if _killed(begun.process):
                 begun.hand_back()
                 log.warning("handed back %s", begun.task)
-            else:
-                begun.acknowledge()
+        self.settle()
         # Celery would wait for the dead; what it has to say to Redis is said.
         os._exit(0)
 
@@ -114,7 +121,8 @@ def _killed(process: int) -> bool:
         if os.waitid(os.P_PID, process, os.WEXITED | os.WNOWAIT | os.WNOHANG) is not None:
             return False
         os.kill(process, signal.SIGKILL)
-        os.waitid(os.P_PID, process, os.WEXITED | os.WNOWAIT)
     except (ChildProcessError, ProcessLookupError):
         return False
+    with suppress(ChildProcessError):  # the main thread was faster to collect it
+        os.waitid(os.P_PID, process, os.WEXITED | os.WNOWAIT)
     return True

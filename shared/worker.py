@@ -326,7 +326,8 @@ class _Begun:
         return self._request.message
 
     def acknowledge(self) -> None:
-        self._message().ack_log_error(log, (RedisError, OSError))
+        if not self._message().acknowledged:
+            self._message().ack_log_error(log, (RedisError, OSError))
 
     def hand_back(self) -> None:
         with suppress(RedisError):  # then the lease runs out, and the conductor sends it again
@@ -344,6 +345,12 @@ _ending = Ending(
 def _end(**_: Any) -> None:
     """SIGTERM, or the first SIGINT: Celery takes no new task and waits for those it has."""
     _ending.begin(settings().stop_grace.total_seconds())
+
+
+@signals.worker_shutdown.connect
+def _settle(**_: Any) -> None:
+    """Celery hands acknowledgements to its loop, which may have ended before."""
+    _ending.settle()
 
 
 @signals.worker_ready.connect

@@ -1,5 +1,6 @@
 """SIGTERM to a worker: its task ends, or the next worker does it as if it had never begun."""
 
+import signal
 import time
 from collections.abc import Iterator
 
@@ -13,6 +14,8 @@ from shared.testing import html_page, prose, warc_gz, warc_record
 from tests.cluster.support import QUICK, balance, finish, wait_for
 
 GRACE_SECONDS = 2.0
+#: A second one changes nothing.
+TWICE = (signal.SIGTERM, signal.SIGTERM)
 #: Sleeps on a page the first time that it meets it: as long as the page's URL says.
 SLEEPING_STEP = '''
 """A step that takes its time."""
@@ -61,7 +64,9 @@ def cluster(tmp_path_factory) -> Iterator[Cluster]:
         yield running
 
 
-def stop_in_the_middle(cluster, tmp_path, seconds: float) -> tuple[dict, float]:
+def stop_in_the_middle(
+    cluster, tmp_path, seconds: float, *numbers: signal.Signals
+) -> tuple[dict, float]:
     """Submit a page that takes so long, stop the worker in it; the batch's end, the stop's time."""
     pages = [warc_record(f"http://x.example/{i}", html_page("P", prose(i)), n=i) for i in range(3)]
     slow = warc_record(f"http://x.example/sleep/{seconds}", html_page("S", prose(9)), n=9)
@@ -74,8 +79,9 @@ def stop_in_the_middle(cluster, tmp_path, seconds: float) -> tuple[dict, float]:
         batch = client.post("/v1/batches", body)["id"]
         wait_for(lambda: list((tmp_path.parent).glob(f"*/slept/*{seconds}")), why="the slow page")
         process, started = worker.process, time.monotonic()
-        worker.terminate()
-        worker.terminate()  # a second one changes nothing
+        for number in numbers:
+            process.send_signal(number)
+            time.sleep(0.1)
         assert process.wait(30) == 0
         took = time.monotonic() - started
         state = finish(client, batch, 30)
@@ -94,21 +100,32 @@ def attempts(cluster, state) -> set[int]:
 
 
 def test_a_long_task_is_handed_back(cluster, tmp_path):
-    state, took = stop_in_the_middle(cluster, tmp_path, 60)
+    leases = Leases(cluster.redis_url)
+    before = leases.counts("extraction").get("done", 0)
+    state, took = stop_in_the_middle(cluster, tmp_path, 60, *TWICE)
     assert 0.5 * GRACE_SECONDS < took < GRACE_SECONDS + 0.5
     assert attempts(cluster, state) == {1}, "the stopped try must not count"
-    leases = Leases(cluster.redis_url)
     counts = leases.counts("extraction")
-    assert (counts["done"], counts["careful"]) == (1, 0)
-    assert not leases.redis.hlen("unacked"), "its message went back to the queue"
+    assert (counts["done"], counts["careful"]) == (before + 1, 0)
+    wait_for(lambda: not leases.redis.hlen("unacked"), 5, why="its message is settled")
     assert "handed back" in cluster.children["worker-0"].tail()
 
 
 def test_a_short_task_ends_first(cluster, tmp_path):
-    state, took = stop_in_the_middle(cluster, tmp_path, 0.7)
+    leases = Leases(cluster.redis_url)
+    before = leases.counts("extraction").get("done", 0)
+    state, took = stop_in_the_middle(cluster, tmp_path, 0.7, *TWICE)
     assert took < GRACE_SECONDS
     assert attempts(cluster, state) == {1}
-    leases = Leases(cluster.redis_url)
-    assert leases.counts("extraction")["done"] == 2
-    assert not leases.redis.hlen("unacked"), "its message was acknowledged"
+    assert leases.counts("extraction")["done"] == before + 1
+    wait_for(lambda: not leases.redis.hlen("unacked"), 5, why="its message is settled")
     assert not leases.running()
+
+
+@pytest.mark.parametrize(
+    ("seconds", "numbers"), [(61, (signal.SIGQUIT,)), (62, (signal.SIGINT, signal.SIGINT))]
+)
+def test_a_task_is_handed_back_at_once(seconds, numbers, cluster, tmp_path):
+    state, took = stop_in_the_middle(cluster, tmp_path, seconds, *numbers)
+    assert took < 0.5 * GRACE_SECONDS
+    assert attempts(cluster, state) == {1}
