@@ -126,7 +126,10 @@ def test_mounted_files_exist_and_are_read_only(name):
 def test_a_target_a_service():
     stages = re.findall(r"^FROM (\S+) AS (\S+)$", DOCKERFILE, re.MULTILINE)
     parents = {name: parent for parent, name in stages}
-    assert {n for n, p in parents.items() if p in ("run", "disk", "worker")} - {"disk", "worker"} == set(SERVICES)
+    assert {n for n, p in parents.items() if p in ("run", "disk", "worker")} - {
+        "disk",
+        "worker",
+    } == set(SERVICES)
     run = re.search(r"^FROM base AS run$.*?^FROM", DOCKERFILE, re.DOTALL | re.MULTILINE)[0]
     assert "USER 10001:10001" in run
     assert "STOPSIGNAL SIGTERM" in run

@@ -72,7 +72,9 @@ def test_names_follow_the_conventions():
 
 def test_the_docs_list_every_metric_as_it_is():
     text = (ROOT / "docs/metrics.md").read_text()
-    rows = re.findall(r"^\| `(corpusmill_\w+)` \| (\w+) \| (.*?) \| (\w+) \| (.*?) \|$", text, re.MULTILINE)
+    rows = re.findall(
+        r"^\| `(corpusmill_\w+)` \| (\w+) \| (.*?) \| (\w+) \| (.*?) \|$", text, re.MULTILINE
+    )
     told = [(name, kind, labels, source, what) for name, kind, labels, source, what in rows]
     assert told == [
         (f.name, f.kind, ", ".join(f"`{n}`" for n in f.labels), f.source, f.help)
