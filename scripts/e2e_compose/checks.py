@@ -1,17 +1,13 @@
 """What must hold of images, of a running container, and of the objects that come out."""
 
 import json
-import re
-from pathlib import Path
 from typing import Any
-
-from blake3 import blake3
 
 from scripts.images import SERVICES, Engine
 from services.gateway.client import Client
 from services.gateway.cluster import Cluster
-from shared.store import Store
-from tests.cluster.support import finish
+from shared.store import STORE_SCHEME, Store
+from tests.cluster.support import data_objects, finish
 
 #: What only some images may hold: module to services.
 OWN_MODULES = {
@@ -24,8 +20,6 @@ OWN_MODULES = {
     "jieba": {"dedup"},
     "celery": set(SERVICES),
 }
-#: A source's key holds a hash of its URI, which differs for each upload and each store.
-_SOURCE_HASH = re.compile(r"(\.warc\.gz-)[0-9a-f]{10}\b")
 
 
 def image_facts(podman: Engine, service: str, tag: str) -> dict[str, Any]:
@@ -73,18 +67,18 @@ def read_only(podman: Engine, container: str) -> None:
     assert anew == "0", f"{container} has compiled {anew} files anew: not all are in the image"
 
 
-def embedded_objects(archives: list[Path], body: dict[str, Any], folder: Path) -> dict[str, str]:
-    """The same batch by processes on this machine, on a local folder: object to hash."""
-    with Cluster(str(folder), workers=2) as cluster, Client(cluster.url) as client:
-        sources = [client.upload(path) for path in archives]
+def embedded_objects(
+    url: str, other: str, sources: list[str], body: dict[str, Any]
+) -> dict[str, bytes]:
+    """The same batch by processes on this machine, at another place of the same S3.
+
+    There, so that the sources have the same address, size and etag, and shards the same names.
+    """
+    theirs, ours = Store(url), Store(other)
+    for source in sources:
+        key = source.removeprefix(STORE_SCHEME)
+        ours.put_stream(key, [theirs.get(key)])
+    with Cluster(other, workers=2) as cluster, Client(cluster.url) as client:
         state = finish(client, client.post("/v1/batches", {**body, "sources": sources})["id"], 600)
         assert state["state"] == "finished", state
-    store = Store(str(folder))
-    folders = ("columns/", "verdicts/", "datasets/")
-    keys = [e.key for name in folders for e in store.list(name)]
-    return {key: blake3(store.get(key)).hexdigest() for key in keys}
-
-
-def data(objects: dict[str, str]) -> dict[str, str]:
-    """Committed data without receipts, under names that do not say where the sources came from."""
-    return {_SOURCE_HASH.sub(r"\1", k): h for k, h in objects.items() if not k.endswith(".json")}
+    return data_objects(ours)

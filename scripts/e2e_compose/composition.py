@@ -1,7 +1,7 @@
 """The composition under test: started, watched, and taken away again, however the test ends."""
 
-import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -139,21 +139,19 @@ class Composition:
         state = "{{if .State.Running}}running{{else}}ended {{.State.ExitCode}}{{end}}"
         return self.podman("inspect", "--format", state, container, check=False)
 
-    def objects(self) -> dict[str, str]:
-        """Every object of the store: its key and a hash of its content."""
-        code = (
-            "import json, os; from blake3 import blake3; from shared.store import Store\n"
-            "store = Store(os.environ['CORPUSMILL_STORE'])\n"
-            "folders = ('columns/', 'verdicts/', 'datasets/')\n"
-            "print(json.dumps({e.key: blake3(store.get(e.key)).hexdigest()"
-            " for f in folders for e in store.list(f)}))"
+    def s3(self) -> dict[str, str]:
+        """The environment in which this machine reaches the composition's S3, by its bridge."""
+        given = dict(re.findall(r"^(S3_\w+)=(\w+)$", self.env_file.read_text(), re.MULTILINE))
+        network = f'(index .NetworkSettings.Networks "{PROJECT}_inner")'
+        address = self.podman(
+            "inspect", "--format", f"{{{{{network}.IPAddress}}}}", f"{PROJECT}_seaweedfs_1"
         )
-        told: dict[str, str] = json.loads(self.inside("gateway", "python", "-c", code))
-        return told
-
-    def inside(self, service: str, *command: str) -> str:
-        """Run a program in a service's first container."""
-        return self.podman("exec", self.containers(service)[0], *command)
+        return {
+            "AWS_ENDPOINT_URL": f"http://{address}:8333",
+            "AWS_ACCESS_KEY_ID": given["S3_ACCESS_KEY"],
+            "AWS_SECRET_ACCESS_KEY": given["S3_SECRET_KEY"],
+            "AWS_REGION": "us-east-1",
+        }
 
     def targets(self) -> dict[str, list[str]]:
         """Prometheus' targets that are up: service to instances."""

@@ -6,10 +6,10 @@ processes on this machine make of the same batch. Writes the tables of docs/comp
 """
 
 import argparse
+import os
 import signal
 import sys
 import time
-from pathlib import Path
 from typing import Any
 
 from scripts.e2e_compose import checks, machine, report
@@ -21,13 +21,16 @@ from scripts.e2e_compose.composition import (
     wait_for,
 )
 from scripts.images import ROOT, SERVICES, build, find_base
-from tests.cluster.support import balance, finish
+from shared.store import Store
+from tests.cluster.support import balance, data_objects, finish
 
 TAG = "e2e"
+STORE = "s3://corpusmill/store"
 RECIPE = "refinedweb-lite"
 #: Small enough that the sample gives a dozen tasks a stage: something to kill in the middle of.
 SHARD_BYTES = 250_000
-WORKERS = {"extraction": 2, "quality": 2}
+#: podman-compose takes one `--scale`.
+WORKERS = {"extraction": 2}
 
 
 class Times(dict[str, float]):
@@ -62,7 +65,7 @@ def main() -> None:
             times.note(f"image {service}: {images[service]['bytes'] / 1e6:.0f} MB", started)
         started = time.monotonic()
         with Composition(podman, {**standins, "TAG": TAG}, folder) as composition:
-            told = story(composition, folder, times)
+            told = story(composition, times)
         told["left"] = podman("ps", "--all", "--quiet", "--filter", "name=corpusmill-e2e")
         assert not told["left"], "containers are left"
     finally:
@@ -72,7 +75,7 @@ def main() -> None:
         report.write(images, times, told)
 
 
-def story(composition: Composition, folder: Path, times: Times) -> dict[str, Any]:
+def story(composition: Composition, times: Times) -> dict[str, Any]:
     """Start, submit, kill and stop in the middle, compare."""
     started = time.monotonic()
     composition.start(**WORKERS)
@@ -99,11 +102,12 @@ def story(composition: Composition, folder: Path, times: Times) -> dict[str, Any
     times.note("batch, with a kill and a stop in the middle", started)
     up = wait_for(lambda: complete(composition), 60, "Prometheus to see every process")
     started = time.monotonic()
-    ours = checks.data(composition.objects())
-    expected = checks.data(checks.embedded_objects(archives, body, folder / "embedded"))
+    os.environ |= composition.s3()
+    ours = data_objects(Store(STORE))
+    expected = checks.embedded_objects(STORE, f"{STORE}-embedded", sources, body)
     times.note("the same batch by processes on this machine", started)
     different = {k for k in ours.keys() | expected.keys() if ours.get(k) != expected.get(k)}
-    assert not different, f"{len(different)} of {len(expected)} objects differ: {different}"
+    assert not different, f"{len(different)} of {len(expected)} objects: {sorted(different)[:5]}"
     funnel = state["funnel"]
     return {
         **deaths,
