@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 TORCH := torch==2.13.0
 
 .DEFAULT_GOAL := help
-.PHONY: help install tools demo test lint format dashboards screenshots nodes-test kill-test parity bench bench-dedup results fuzz-api simulate-autoscale load images e2e-compose lock clean
+.PHONY: help install tools demo test lint format dashboards screenshots nodes-test kill-test parity bench bench-dedup results properties fuzz-api simulate-autoscale load images e2e-compose lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-19s %s\n", $$1, $$2}'
@@ -83,6 +83,9 @@ bench-dedup: install .venv-bench/installed ## Deduplication: signatures, scale, 
 
 results: install ## Whole recipes on the open archives beside published rates; writes docs/results.md
 	$(BIN)/python -m scripts.results.run
+
+properties: install $(VENV)/compiled ## Every property on 1,000 examples where the suite takes 30
+	CORPUSMILL_EXAMPLES=1000 $(BIN)/pytest -m hypothesis --timeout 1200 --numprocesses 2 --dist loadgroup
 
 fuzz-api: install ## The REST API from its OpenAPI document, many requests
 	CORPUSMILL_FUZZ_EXAMPLES=60 $(BIN)/pytest tests/services/gateway/test_api_fuzz.py --timeout 600

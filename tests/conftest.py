@@ -5,6 +5,13 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+#: Examples of a property that does not say how many: few in the suite, `make properties` has many.
+settings.register_profile(
+    "suite", max_examples=int(os.environ.get("CORPUSMILL_EXAMPLES", "30")), deadline=None
+)
+settings.load_profile("suite")
 
 ROOT = Path(__file__).resolve().parents[1]
 

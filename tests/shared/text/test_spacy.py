@@ -65,7 +65,9 @@ words = st.sampled_from(
 )
 spaces = st.sampled_from([" ", " ", " ", "  ", "\n", " \n", "\n\n", "\t", "\u3000"])
 chunks = st.lists(
-    specials | patterns | tails | marks | words | st.characters(), min_size=1, max_size=5
+    specials | patterns | tails | marks | words | st.characters(codec="utf-8"),
+    min_size=1,
+    max_size=5,
 )
 texts = st.lists(chunks.map("".join) | spaces | st.just(" "), max_size=8).map("".join)
 
