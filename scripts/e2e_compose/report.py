@@ -39,6 +39,6 @@ def _summary(told: dict[str, Any]) -> str:
     return (
         f"{told['documents']} documents, {told['kept']} kept, {told['dropped']} dropped; all "
         f"{told['objects']} data objects equal those of the embedded run. The stopped worker took "
-        f"{told['stop_seconds']:.1f} s to end; {told['careful']} tasks ran in careful mode after "
-        f"the kill. Prometheus saw {told['targets']} processes.\n"
+        f"{told['stop_seconds']:.1f} s to end; tasks in careful mode after the kill: "
+        f"{told['careful']}. Prometheus saw {told['targets']} processes.\n"
     )
