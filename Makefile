@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 TORCH := torch==2.13.0
 
 .DEFAULT_GOAL := help
-.PHONY: help install tools demo test lint format dashboards screenshots nodes-test kill-test parity bench bench-dedup results properties fuzz-api simulate-autoscale load images e2e-compose lock clean
+.PHONY: help install tools demo test lint format dashboards screenshots nodes-test kill-test parity bench bench-dedup results slow-test properties fuzz-api simulate-autoscale load images e2e-compose lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-19s %s\n", $$1, $$2}'
@@ -44,7 +44,7 @@ demo: install $(VENV)/compiled ## Archives to corpus to a small trained model, o
 	$(BIN)/corpusmill demo
 
 test: install $(VENV)/compiled .venv-bench/installed .tools/fetched ## The whole suite
-	$(BIN)/pytest --numprocesses 2 --dist loadgroup
+	$(BIN)/pytest --numprocesses 2 --dist loadscope --no-loadscope-reorder
 
 lint: install .tools/fetched ## Format check, linter, types, the Helm chart with both majors
 	$(BIN)/ruff format --check .
@@ -84,8 +84,11 @@ bench-dedup: install .venv-bench/installed ## Deduplication: signatures, scale, 
 results: install ## Whole recipes on the open archives beside published rates; writes docs/results.md
 	$(BIN)/python -m scripts.results.run
 
+slow-test: install $(VENV)/compiled .venv-bench/installed ## Tests that the suite leaves out for their time
+	$(BIN)/pytest -m slow
+
 properties: install $(VENV)/compiled ## Every property on 1,000 examples where the suite takes 30
-	CORPUSMILL_EXAMPLES=1000 $(BIN)/pytest -m hypothesis --timeout 1200 --numprocesses 2 --dist loadgroup
+	CORPUSMILL_EXAMPLES=1000 $(BIN)/pytest -m hypothesis --timeout 1200 --numprocesses 2 --dist loadscope --no-loadscope-reorder
 
 fuzz-api: install ## The REST API from its OpenAPI document, many requests
 	CORPUSMILL_FUZZ_EXAMPLES=60 $(BIN)/pytest tests/services/gateway/test_api_fuzz.py --timeout 600

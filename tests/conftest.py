@@ -3,6 +3,7 @@
 import gc
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -20,14 +21,27 @@ def test_data() -> Path:
     return Path(os.environ.get("CORPUSMILL_TEST_DATA", ROOT.parent / "shared" / "data"))
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+#: Files that look at the same cluster or rendered chart.
+_TOGETHER = {
+    "tests/deploy/test_queries.py": "scraped",
+    "tests/deploy/test_scaling.py": "scraped",
+    "tests/deploy/test_chart.py": "chart",
+    "tests/deploy/test_chart_structure.py": "chart",
+    "tests/deploy/test_chart_values.py": "chart",
+}
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     """Of several test processes one runs the cluster; else a file's tests stay together."""
-    for item in items:
-        file = item.path.relative_to(ROOT)
-        group = "cluster" if file.parts[1] == "cluster" else str(file)
-        if "scraped" in getattr(item, "fixturenames", ()):  # one run for all files that look at it
-            group = "scraped"
-        item.add_marker(pytest.mark.xdist_group(group))
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByFile(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file = nodeid.partition("::")[0]
+            return "cluster" if file.startswith("tests/cluster/") else _TOGETHER.get(file, file)
+
+    return ByFile(config, log)
 
 
 def pytest_collection_finish() -> None:

@@ -28,8 +28,6 @@ from tests.deploy.chart import (
 )
 from tests.tools import program
 
-#: In one process: rendered manifests are kept.
-pytestmark = pytest.mark.xdist_group("chart")
 #: The oldest that the chart accepts, one in between, the newest.
 KUBERNETES = ("1.27", "1.32", "1.37")
 SCALED_OBJECT = CHART.parents[1] / "tests" / "deploy" / "data" / "keda.sh_scaledobjects.yaml"

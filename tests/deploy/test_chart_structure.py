@@ -42,8 +42,6 @@ from tests.deploy.chart import (
     selects,
 )
 
-#: In one process: rendered manifests are kept.
-pytestmark = pytest.mark.xdist_group("chart")
 #: Variables that are no settings of ours: the store's client's, TLS's, Valkey's.
 FOREIGN = {"AWS_ENDPOINT_URL", "AWS_REGION", "SSL_CERT_FILE", "REDIS_PASSWORD", "REDISCLI_AUTH"}
 UNITS = {"Mi": 2**20, "Gi": 2**30, "Ti": 2**40}

@@ -24,8 +24,6 @@ from tests.deploy.chart import (
     template,
 )
 
-#: In one process: rendered manifests are kept.
-pytestmark = pytest.mark.xdist_group("chart")
 #: What the chart itself sets, so that it is no setting of its values.
 MANAGED = {"store", "redis", "host", "port", "metrics_host", "metrics_port", "cache", "stop_grace"}
 MANAGED |= {"training_backend", "require_tokens"}

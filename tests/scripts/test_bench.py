@@ -119,6 +119,7 @@ def test_stages_in_turn_see_every_piece_and_add_up() -> None:
     assert all(t.wall_seconds > 0 and t.cpu_seconds >= 0 for t in totals)
 
 
+@pytest.mark.slow
 def test_both_sides_run(tmp_path: Path, sample: list[Path]) -> None:
     if not THEIR_PYTHON.is_file():
         pytest.skip("datatrove's environment is absent: make .venv-bench/installed")

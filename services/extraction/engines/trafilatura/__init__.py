@@ -12,6 +12,8 @@ that no tree may hold, tags whose names are no names) is left to it: one in a th
 import logging
 from collections.abc import Callable
 from functools import cache
+from importlib import import_module
+from typing import Any
 
 
 def main_text(html: str, *, favor_precision: bool) -> str:
@@ -40,10 +42,22 @@ def reset() -> None:
     They are caches of pure functions, so no result depends on them, but each holds up to 1,024
     lines of any length. What is remembered here is small (`marks`, `readability`) and stays.
     """
-    from trafilatura.meta import reset_caches
-
     _extract()
-    reset_caches()
+    meta: Any = import_module("trafilatura.meta")
+    # As `meta.reset_caches`, but for a collection of all garbage: nothing cached holds cycles, and
+    # in a process with much in memory that takes half a second.
+    meta.reset_caches_htmldate()
+    meta.reset_caches_courlan()
+    meta.LRU_TEST.clear()
+    for cached in (
+        meta.define_stoplist,
+        meta.is_similar_domain,
+        meta.line_processing,
+        meta.return_printables_and_spaces,
+        meta.trim,
+        meta._vector_to_add,  # noqa: SLF001
+    ):
+        cached.cache_clear()
 
 
 @cache
