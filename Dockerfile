@@ -1,7 +1,7 @@
 # A target a service: docker build --target quality -t corpusmill-quality .
 # Nothing here names a package index: pip reads the build's own configuration, given as a secret
 # (--secret id=pip,src=pip.conf), or its defaults. `docs/compose.md` has the details.
-ARG BASE=docker.io/library/python:3.11-slim-bookworm
+ARG BASE=python:3.11-slim-bookworm
 
 # --- What every image starts from: a user without rights, and where things lie.
 FROM ${BASE} AS base

@@ -20,7 +20,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 SERVICES = ("gateway", "extraction", "langid", "quality", "dedup", "export", "training")
-DEFAULT_BASE = "docker.io/library/python:3.11-slim-bookworm"
+DEFAULT_BASE = "python:3.11-slim-bookworm"
 LOCAL_BASE = "localhost/corpusmill-base:bookworm"
 DEBIAN = "bookworm"
 #: What a base needs: Python, its venv module for the builders, and certificates.

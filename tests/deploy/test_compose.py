@@ -145,10 +145,13 @@ def test_a_target_a_service():
         assert importlib.util.find_spec(module), module
 
 
-def test_no_host_is_named_but_the_default_base():
-    assert re.findall(r"[\w.-]+\.(?:io|org|com|dev|net)/\S*", DOCKERFILE) == [
-        "docker.io/library/python:3.11-slim-bookworm"
-    ]
+@pytest.mark.parametrize("file", ["Dockerfile", "compose.yaml", "deploy/compose.env.example"])
+def test_no_registry_is_named(file):
+    text = (ROOT / file).read_text()
+    assert not re.findall(r"[\w.-]+\.(?:io|org|com|dev|net)/\S*", text)
+
+
+def test_locks_name_no_index():
     locks = [p.read_text() for p in (ROOT / "requirements/services").glob("*.lock")]
     assert not any("://" in lock for lock in locks)
 
