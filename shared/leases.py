@@ -15,6 +15,7 @@ All of it may vanish at any moment. Losing a lease or a counter costs a repeated
 """
 
 import json
+import logging
 import os
 import signal
 import threading
@@ -26,6 +27,8 @@ from typing import Any
 
 import redis
 from redis.exceptions import RedisError
+
+log = logging.getLogger(__name__)
 
 PREFIX = "corpusmill:"
 DAY_SECONDS = 86_400
@@ -130,6 +133,11 @@ class Leases:
         value = json.dumps({"services": services, "seen": time.time()})
         self.redis.set(f"{PREFIX}alive:{worker}", value, px=_milliseconds(seconds))
 
+    def server(self) -> str:
+        """Changes whenever Redis is started."""
+        info: Any = self.redis.info("server")
+        return str(info["run_id"])
+
     def workers(self) -> dict[str, list[str]]:
         """Workers that are alive, with their services."""
         keys = sorted(self.redis.scan_iter(f"{PREFIX}alive:*", count=1000))
@@ -152,11 +160,27 @@ def _milliseconds(seconds: timedelta) -> int:
 
 
 def sign_of_life(leases: Leases, worker: str, services: list[str]) -> None:
-    """Tell every few seconds that a worker is there; end with the parent, where that is wanted."""
+    """Tell every few seconds that a worker is there; end it where it cannot go on.
+
+    That is with the parent, where that is wanted, and after an outage of Redis: a Celery consumer
+    that loses its connection while a task is acknowledged takes no message any more, and says
+    nothing of it. A worker that ends finishes its task first; whatever keeps it starts it anew.
+    """
     parent = os.getppid()
+    server, away = None, False
     while True:
-        with _ignore_outage():
+        try:
             leases.announce(worker, services, timedelta(seconds=10))
+            found = leases.server()
+            away = away or found != (server or found)
+            server = found
+        except RedisError:
+            away = server is not None  # it may start after this worker
+        else:
+            if away:
+                log.warning("Redis was away: this worker ends, to be started anew")
+                os.kill(os.getpid(), signal.SIGTERM)
+                return
         if os.environ.get("CORPUSMILL_DIE_WITH_PARENT") and os.getppid() != parent:
             os.kill(os.getpid(), signal.SIGTERM)
             return

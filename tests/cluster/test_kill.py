@@ -82,6 +82,19 @@ def test_killed_in_every_stage(archives, expected, tmp_path):
     assert data_objects(Store(str(tmp_path))) == expected
 
 
+def test_workers_outlive_valkey(archives, expected, tmp_path):
+    """Valkey is killed while workers are at tasks, and they are not: they must take new ones."""
+    with Cluster(str(tmp_path), workers=1, environment=QUICK) as cluster:
+        client = Client(cluster.url)
+        batch = submit(client, archives)
+        leases = Leases(cluster.redis_url)
+        wait_for(lambda: [t for t in leases.running() if t.split("/")[1] != "0"], every=0.002)
+        cluster.kill("valkey")
+        balance(wait_for(lambda: _finished(client, batch), 90, why="the batch to finish"))
+        client.close()
+    assert data_objects(Store(str(tmp_path))) == expected
+
+
 def _kill_in(cluster: Cluster, leases: Leases, stage: int) -> bool:
     """Kill both workers the moment a task of the stage is running; False where it is past."""
     deadline = time.monotonic() + 60
