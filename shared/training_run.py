@@ -30,7 +30,7 @@ _HEADER_BYTES = 128
 #: The order file is searched in blocks of about this many bytes.
 _BLOCK_BYTES = 8 * 2**20
 #: The receipts that end a run, the strongest first.
-_ENDS: tuple[Literal["finished", "failed", "cancelled"], ...] = ("finished", "failed", "cancelled")
+ENDS: tuple[Literal["finished", "failed", "cancelled"], ...] = ("finished", "failed", "cancelled")
 
 
 class ModelShape(BaseModel):
@@ -132,7 +132,7 @@ class RunState(BaseModel):
     @property
     def ended(self) -> bool:
         """Whether nothing will happen any more."""
-        return self.state in _ENDS
+        return self.state in ENDS
 
 
 def run_key(run: str, name: str) -> str:
@@ -178,7 +178,7 @@ def read_spec(store: Store, run: str) -> RunSpec:
 
 def run_end(store: Store, run: str) -> Literal["finished", "failed", "cancelled"] | None:
     """How a run has ended; None where it has not."""
-    return next((end for end in _ENDS if store.exists(run_key(run, f"{end}.json"))), None)
+    return next((end for end in ENDS if store.exists(run_key(run, f"{end}.json"))), None)
 
 
 def run_state(store: Store, run: str) -> RunState:

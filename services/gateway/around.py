@@ -102,9 +102,7 @@ class Nearest:
 
 def nearest(stored: Stored, wanted: Wanted, limit: int) -> tuple[dict[str, Nearest], int]:
     """The nearest rows of each side over all shards that have come to the rule, and how many."""
-    stage = stored.stage_of(wanted.bound)
-    done = stored.committed[stage.index]
-    shards = [s for s in stored.pipeline.batch.shards if f"{s.id}.json" in done]
+    shards = stored.committed_shards(wanted.bound)
     sides = {side: Nearest(limit) for side in SIDES}
     for shard, chunks in side_by_side(shards, lambda s: (s, list(_read(stored, wanted, s)))):
         first = 0

@@ -167,6 +167,12 @@ def measured_seconds(totals: StageTotals) -> float | None:
     return totals.wall_seconds / totals.reused if totals.reused else None
 
 
+def mean_seconds(counts: dict[str, int]) -> float | None:
+    """Mean seconds of a service's tasks, from its counters; None before the first."""
+    done = counts.get("done", 0)
+    return counts.get("milliseconds", 0) / done / 1000 if done else None
+
+
 class BacklogMeter:
     """Makes a snapshot of a look, and leaves it in Redis."""
 
@@ -241,9 +247,8 @@ class BacklogMeter:
         self._means |= {stage: found.get(stage, self._services[stage[0]]) for stage in new}
 
     def _service_mean(self, service: str) -> float:
-        counts = self._leases.counts(service)
-        done = counts.get("done", 0)
-        return counts.get("milliseconds", 0) / done / 1000 if done else SECONDS_A_TASK[service]
+        mean = mean_seconds(self._leases.counts(service))
+        return SECONDS_A_TASK[service] if mean is None else mean
 
     def _end_states(self, ended: list[str]) -> Counter[str]:
         """Ended batches by state: each record is read once, a few a look; the rest is "ended"."""

@@ -31,10 +31,12 @@ from shared.ref import IndexRef, JobRef, RunRef, TaskRef
 from shared.run_cluster import HELD
 from shared.settings import Settings
 from shared.telemetry import log_context
+from shared.training_run import ENDS
 
 log = logging.getLogger(__name__)
 
 LEASE_NAME = "conductor"
+_RUN_ENDS = frozenset(f"{end}.json" for end in ENDS)
 FINAL_STATES = ("finished", "failed", "cancelled")
 #: A message that has left the queue and has no lease yet is on its way to a worker's process.
 GRACE_SECONDS = 3.0
@@ -149,10 +151,7 @@ class Conductor:
         """Send every training run that has not ended, or whose backend still has to clean up."""
         keys = [e.key for e in self._catalog.store.list("runs/")]
         ended = {
-            k.split("/")[1]
-            for k in keys
-            if k.rsplit("/", 1)[-1] in ("finished.json", "failed.json", "cancelled.json")
-            and k.count("/") == 2
+            k.split("/")[1] for k in keys if k.rsplit("/", 1)[-1] in _RUN_ENDS and k.count("/") == 2
         } - {k.split("/")[1] for k in keys if k.endswith(f"/{HELD}")}
         for key in keys:
             run = key.split("/")[1]

@@ -9,7 +9,7 @@ import time
 from collections import Counter, deque
 from typing import Any
 
-from services.gateway.backlog import Snapshot, read_snapshot
+from services.gateway.backlog import Snapshot, mean_seconds, read_snapshot
 from shared import worker
 from shared.leases import PREFIX, Leases
 
@@ -66,7 +66,7 @@ class Figures:
                 "oldest_age_seconds": round(now - min(waiting[service].values(), default=now), 1),
                 "workers": alive[service],
                 "rate_per_second": rates[service],
-                "seconds_per_task": _mean_seconds(counts[service]),
+                "seconds_per_task": _rounded(mean_seconds(counts[service])),
                 **{name: counts[service].get(name, 0) for name in COUNTERS},
             }
             for service in worker.SERVICES
@@ -96,6 +96,5 @@ class Figures:
         return {s: round(max(0, done[s] - before[s]) / (now - then), 3) for s in done}
 
 
-def _mean_seconds(counts: dict[str, int]) -> float | None:
-    done = counts.get("done", 0)
-    return round(counts.get("milliseconds", 0) / done / 1000, 3) if done else None
+def _rounded(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds, 3)

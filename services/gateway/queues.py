@@ -8,7 +8,6 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from services.gateway.models import GatewayDep
 from services.gateway.observe import registry, why_not_ready
 from services.gateway.problems import problem
-from services.gateway.state import Gateway
 from shared.errors import NotFoundError, TransientError
 
 router = APIRouter(tags=["cluster"])
@@ -23,7 +22,7 @@ def queues(gw: GatewayDep) -> dict[str, Any]:
     all of them. `backlog_seconds` is the work in the ready ones for one worker, `eta_seconds` for
     the workers that are there.
     """
-    return {"items": describe_queues(gw)}
+    return {"items": gw.figures.queues()}
 
 
 @router.get("/v1/queues/{queue}")
@@ -39,7 +38,7 @@ def read_queue(
     `workers_wanted` = `in_flight` + `backlog_seconds` / `target_seconds`: what runs keeps its
     worker, and each `target_seconds` of work bring one more. Refused while the figures are old.
     """
-    entry = next((e for e in describe_queues(gw) if e["queue"] == queue), None)
+    entry = next((e for e in gw.figures.queues() if e["queue"] == queue), None)
     if entry is None:
         raise NotFoundError(f"no queue {queue}")
     if target_seconds is None:
@@ -48,11 +47,6 @@ def read_queue(
         raise TransientError("no conductor has looked at the batches for long")
     wanted = entry["in_flight"] + entry["backlog_seconds"] / target_seconds
     return {**entry, "workers_wanted": round(wanted, 3)}
-
-
-def describe_queues(gw: Gateway) -> list[dict[str, Any]]:
-    """One entry a service."""
-    return gw.figures.queues()
 
 
 @router.get("/metrics", include_in_schema=False)

@@ -146,9 +146,7 @@ class Distribution:
 
 def distribution(stored: Stored, signal: Signal) -> tuple[Distribution, int]:
     """The distribution over all committed shards, and how many those are."""
-    stage = stored.stage_of(signal.bound)
-    done = stored.committed[stage.index]
-    shards = [s for s in stored.pipeline.batch.shards if f"{s.id}.json" in done]
+    shards = stored.committed_shards(signal.bound)
     kind = signal.column.type
     numbers = Numbers(len(GROUPS), pa.types.is_integer(kind)) if signal.is_number else None
     total = Distribution(numbers or Values(len(GROUPS)))

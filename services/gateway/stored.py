@@ -99,6 +99,11 @@ class Stored:
         """The stage of rows that a row-aligned step belongs to."""
         return next(s for s in self.row_stages if bound in s.steps)
 
+    def committed_shards(self, bound: BoundStep) -> list[Shard]:
+        """The shards that have come through a row-aligned step."""
+        done = self.committed[self.stage_of(bound).index]
+        return [s for s in self.pipeline.batch.shards if f"{s.id}.json" in done]
+
     def open(self, folder: str, shard: Shard) -> pq.ParquetFile:
         """A committed object; PermanentError where its receipt is gone."""
         try:

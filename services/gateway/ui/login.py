@@ -1,16 +1,13 @@
 """Sign in with an access token, which the browser then keeps in a cookie, and sign out."""
 
-from typing import Annotated
-
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import APIRouter, Request, Response
 from starlette.concurrency import run_in_threadpool
 
 from services.gateway import access
 from services.gateway.models import GatewayDep
-from services.gateway.ui.render import PageRoute, form, go_to, page
+from services.gateway.ui.render import FormDep, PageRoute, go_to, page
 
 router = APIRouter(route_class=PageRoute)
-FormDep = Annotated[dict[str, str], Depends(form)]
 
 
 @router.get("/login")

@@ -34,11 +34,8 @@ def batches_fragment(request: Request, looks: LooksDep, before: str | None = Non
 
 
 def queue_rows(looks: Looks) -> list[dict[str, Any]]:
-    """Queues with the points of their sparklines; what this gateway does not measure is None."""
-    unknown = {"eta_seconds": None, "ready": None}
-    return [
-        {**unknown, **entry, "spark": charts.sparkline(entry["trail"])} for entry in looks.queues()
-    ]
+    """Queues with the points of their sparklines."""
+    return [{**entry, "spark": charts.sparkline(entry["trail"])} for entry in looks.queues()]
 
 
 def totals(looks: Looks) -> dict[str, Any]:

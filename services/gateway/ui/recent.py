@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 from fastapi import Depends, Request
 
-from services.gateway import batches, queues
+from services.gateway import batches
 from services.gateway.models import GatewayDep
 from services.gateway.state import Gateway
 
@@ -107,7 +107,7 @@ class Looks:
         return found
 
     def _sample(self) -> list[dict[str, Any]]:
-        entries = queues.describe_queues(self._gw)
+        entries = self._gw.figures.queues()
         load = {e["queue"]: float(e["depth"] + e["in_flight"]) for e in entries}
         now = time.monotonic()
         with self._lock:

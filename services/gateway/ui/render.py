@@ -9,10 +9,10 @@ from collections.abc import Callable, Coroutine
 from functools import cache
 from inspect import isawaitable
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 from urllib.parse import parse_qs, quote, urlencode
 
-from fastapi import Request, Response
+from fastapi import Depends, Request, Response
 from fastapi.responses import HTMLResponse, RedirectResponse
 from fastapi.routing import APIRoute
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -100,6 +100,7 @@ async def form(request: Request) -> dict[str, str]:
     return {name: values[-1] for name, values in fields.items()}
 
 
+FormDep = Annotated[dict[str, str], Depends(form)]
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
 

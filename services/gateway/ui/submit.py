@@ -2,21 +2,20 @@
 
 import re
 import secrets
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import APIRouter, Request, Response
 from pydantic import ValidationError
 
 from services.gateway import batches
 from services.gateway.models import BatchRequest, GatewayDep
 from services.gateway.state import Gateway
 from services.gateway.ui import recipes
-from services.gateway.ui.render import PageRoute, form, go_to, page, path, told
+from services.gateway.ui.render import FormDep, PageRoute, go_to, page, path, told
 from shared.errors import CorpusmillError, UsageError
 from shared.recipe import builtin_recipes, load_recipe, parse_yaml, usage_error
 
 router = APIRouter(route_class=PageRoute)
-FormDep = Annotated[dict[str, str], Depends(form)]
 FIELDS = ("sources", "recipe", "own_recipe", "shard_bytes", "submitter", "labels")
 FIRST_RECIPE = "refinedweb-lite"
 _LABEL = re.compile(r"^\s*([^=\s]+)\s*=\s*(.*?)\s*$")

@@ -9,12 +9,11 @@ from services.gateway.models import GatewayDep, Paging
 from services.gateway.state import Gateway
 from services.gateway.ui import charts
 from services.gateway.ui.render import PageRoute, go_to, page, path
-from shared.training_run import run_state
+from shared.training_run import ENDS, run_state
 
 router = APIRouter(route_class=PageRoute)
 #: Entries on a page.
 ENTRIES = 30
-ENDED = ("finished", "failed", "cancelled")
 #: Parts of a run's description that have their place on the page; anything else is shown as it is.
 KNOWN = {
     *("id", "state", "step", "steps", "tokens", "masked", "loss", "tokens_per_second", "error"),
@@ -55,7 +54,7 @@ def _told(gw: Gateway, run: str) -> dict[str, Any]:
     told = runs.describe(gw.store, run)
     return {
         "run": told,
-        "ended": told["state"] in ENDED,
+        "ended": told["state"] in ENDS,
         "loss": charts.loss_curve(told["metrics"]),
         "throughput": charts.throughput_curve(told["metrics"]),
         "more": {k: v for k, v in told.items() if k not in KNOWN and v},
