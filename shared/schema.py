@@ -39,6 +39,22 @@ EDITS_TYPE: Final = pa.list_(
 #: them where the edits in between have moved them.
 SPANS_TYPE: Final = pa.list_(pa.struct([("start", pa.int32()), ("end", pa.int32())]))
 
+#: The blocks of text of a page, in its order: byte offsets [start, end) into the page as UTF-8, how
+#: the block is written, the probability that it is main text, whether it was kept, its text. Large:
+#: who looks at all of a document's values leaves it out, and asks for its blocks by the page.
+BLOCKS_TYPE: Final = pa.list_(
+    pa.struct(
+        [
+            ("start", pa.int32()),
+            ("end", pa.int32()),
+            ("kind", pa.string()),
+            ("probability", pa.float32()),
+            ("kept", pa.bool_()),
+            ("text", pa.large_string()),
+        ]
+    )
+)
+
 #: What the archive reader yields for each document of the spine. `document` is the archive's name
 #: and the record's offset.
 SPINE: Final = (

@@ -51,6 +51,7 @@ ROLES: Final[tuple[tuple[str, str, Role | None], ...]] = (
     ("GET", "/v1/batches/{batch_id}/documents", _READ),
     ("GET", "/v1/batches/{batch_id}/documents/{document:path}", _READ),
     ("GET", "/v1/batches/{batch_id}/payloads/{document:path}", _READ),
+    ("GET", "/v1/batches/{batch_id}/blocks/{document:path}", _READ),
     ("GET", "/v1/batches/{batch_id}/logs", _READ),
     ("GET", "/v1/batches/{batch_id}/rules/{rule}/around", _READ),
     ("GET", "/v1/batches/{batch_id}/signals", _READ),

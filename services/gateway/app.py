@@ -9,6 +9,7 @@ from fastapi import FastAPI
 from services.gateway import (
     around,
     batches,
+    blocks,
     documents,
     indexes,
     logs,
@@ -71,6 +72,7 @@ def create_app() -> FastAPI:
     for module in (
         around,
         batches,
+        blocks,
         documents,
         indexes,
         logs,

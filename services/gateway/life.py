@@ -15,7 +15,7 @@ from shared.columns import read_columns, read_receipt
 from shared.errors import NotFoundError, UsageError
 from shared.recipe import BoundStep
 from shared.run import shard_reader
-from shared.schema import DROPPED, FAILED, KEPT, STATE_NAMES, VERDICT_SCHEMA
+from shared.schema import BLOCKS_TYPE, DROPPED, FAILED, KEPT, STATE_NAMES, VERDICT_SCHEMA
 from shared.shards import Shard
 from shared.stages import Pipeline, Stage
 from shared.store import Store
@@ -88,11 +88,12 @@ def _aligned(pipeline: Pipeline) -> list[BoundStep]:
 
 
 def _row(store: Store, pipeline: Pipeline, bound: BoundStep, place: Place) -> dict[str, Any] | None:
-    """A step's values for one row; None where the step is not committed for the shard."""
+    """A step's values for one row, but its blocks; None where it is not committed for the shard."""
     folder = pipeline.column_folder(bound)
     if read_receipt(store, folder, place.shard.id) is None:
         return None
-    table = read_columns(store, folder, place.shard.id).slice(place.row, 1)
+    names = [f.name for f in bound.step.schema if f.type != BLOCKS_TYPE]
+    table = read_columns(store, folder, place.shard.id, names).slice(place.row, 1)
     return dict(table.to_pylist()[0])
 
 
@@ -125,7 +126,7 @@ def _step(bound: BoundStep, values: dict[str, Any] | None) -> dict[str, Any]:
                 "meaning": c.meaning,
             }
             for c in bound.step.columns
-            if not c.transient and c.name not in hidden
+            if not c.transient and c.name not in hidden and c.type != BLOCKS_TYPE
         },
     }
 

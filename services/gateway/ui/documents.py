@@ -4,8 +4,9 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
 
-from services.gateway import documents, runs
+from services.gateway import blocks, documents, runs
 from services.gateway.models import GatewayDep, Paging
+from services.gateway.state import Gateway
 from services.gateway.ui import marked
 from services.gateway.ui.recent import LooksDep
 from services.gateway.ui.render import PageRoute, page, query
@@ -14,6 +15,9 @@ router = APIRouter(prefix="/batches/{batch_id}/documents", route_class=PageRoute
 #: Documents on a page, and training runs that are asked about a document.
 DOCUMENTS = 50
 RUNS = 100
+#: Blocks of a document's page that are shown at a time, and characters of each.
+BLOCKS = 200
+BLOCK_CHARACTERS = 4000
 VERDICTS = ("kept", "dropped", "failed")
 
 
@@ -52,7 +56,14 @@ def listing(
 
 
 @router.get("/{document:path}")
-def document(request: Request, batch_id: str, document: str, gw: GatewayDep) -> Response:
+def document(
+    request: Request,
+    batch_id: str,
+    document: str,
+    gw: GatewayDep,
+    only: Annotated[str, Query(pattern="^(kept|removed|)$")] = "",
+    blocks_from: str | None = None,
+) -> Response:
     """The life of a document."""
     told = documents.read_document(batch_id, document, gw)
     pieces = marked.mark(told["text_before_edits"] or "", told["edits"])
@@ -68,7 +79,24 @@ def document(request: Request, batch_id: str, document: str, gw: GatewayDep) -> 
         language=_language(told),
         runs=seen.items,
         recipe=gw.catalog.view(batch_id).batch.recipe.name,
+        blocks=_blocks(gw, told, only or None, blocks_from),
+        block_characters=BLOCK_CHARACTERS,
+        only=only,
+        blocks_from=blocks_from,
     )
+
+
+def _blocks(
+    gw: Gateway, told: dict[str, Any], only: Any, cursor: str | None
+) -> blocks.Blocks | None:
+    """Some of the page's blocks of text; None where the batch has not stored them."""
+    view = gw.catalog.view(told["batch"])
+    found = blocks.blocks_step(view.pipeline)
+    stored = {step["step"] for step in told["steps"] if step["committed"]}
+    if found is None or found[0].step.name not in stored:
+        return None
+    page = Paging(cursor=cursor, limit=BLOCKS)
+    return blocks.read_page(gw.store, view, told["document"], only, page)
 
 
 def _language(told: dict[str, Any]) -> str | None:

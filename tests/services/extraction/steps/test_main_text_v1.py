@@ -2,6 +2,7 @@
 
 import gzip
 import json
+from typing import get_args
 
 import justext
 import pyarrow as pa
@@ -15,11 +16,12 @@ from services.extraction import main_text
 from services.extraction.charset import decode
 from services.extraction.engines.justext import STOP_LISTS, JustextParams
 from services.extraction.engines.justext import main_text as justext_text
-from services.extraction.main_text import clean
+from services.extraction.main_text import Engine, clean
 from services.extraction.memory import forget
 from services.extraction.steps import main_text_v1 as step_module
 from services.extraction.steps.main_text_v1 import COLUMNS, MainTextParams, main_text_v1
 from shared.schema import arrow_schema, conform
+from shared.warming import warm
 
 ARTICLE = "<html><body><nav><a href='/'>Home</a></nav><article>{}</article></body></html>".format(
     "".join(
@@ -271,6 +273,20 @@ def test_equal_payloads_are_extracted_once(monkeypatch):
         None if not p or p == b"deep" else p.decode() for p, _ in pages[:7]
     ] + ["", None]
     assert table["error"].null_count == len(pages) - 2
+
+
+def test_warming_runs_every_engine_on_a_page(monkeypatch):
+    """No task waits for an engine to be loaded or compiled."""
+    ran = {}
+    real = step_module.page_text
+
+    def told(page, params):
+        ran[params.engine] = page.is_markup
+        return real(page, params)
+
+    monkeypatch.setattr(step_module, "page_text", told)
+    warm("extraction")
+    assert ran == dict.fromkeys(get_args(Engine), True)
 
 
 def test_empty_table_and_null_payload():
