@@ -1,7 +1,7 @@
 """Real pages with what people say is their main text, and their folds for cross-validation.
 
-The pages are the test data's `warc/open`, decoded as the extraction service decodes them. Gold comes
-from several benchmarks with conventions of their own; `gold_kind` says how much of a page it covers.
+The pages are the test data's `warc/open`, decoded as the extraction service decodes them. Gold
+comes from several benchmarks with conventions of their own; `kind` says how much of it there is.
 """
 
 import gzip
@@ -111,7 +111,7 @@ def _near(pairs: list[dict[str, Any]]) -> dict[str, tuple[str, ...]]:
 
 
 def groups(pages: list[Page]) -> list[int]:
-    """Pages of one group may not part: those of a site, and of sites that share a near-duplicate."""
+    """Pages of one group may not part: those of a site, and of sites that share near-duplicates."""
     of_key: dict[str, int] = {}
     group = list(range(len(pages)))
 

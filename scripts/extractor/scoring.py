@@ -1,4 +1,4 @@
-"""The measure of `../shared/eval/extraction_f1.py`, fast for many choices of blocks, and its summary."""
+"""The measure of `../shared/eval/extraction_f1.py`, fast for many choices of blocks."""
 
 from collections.abc import Sequence
 
@@ -8,6 +8,7 @@ from numba import njit
 
 from scripts.extractor.tokens import CHARACTER_LANGUAGES, Int32s, tokenize
 
+Int64s = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
 
 
@@ -34,7 +35,7 @@ class PageScorer:
         return 2 * precision * recall / (precision + recall)
 
 
-def runs(tokens: Int32s) -> npt.NDArray[np.int64]:
+def runs(tokens: Int32s) -> Int64s:
     """A number for each run of three tokens; a shorter text is one run."""
     padded = np.zeros(max(len(tokens), 3) if len(tokens) else 0, np.int64)
     padded[: len(tokens)] = tokens.astype(np.int64) + 1
@@ -44,7 +45,7 @@ def runs(tokens: Int32s) -> npt.NDArray[np.int64]:
 
 
 @njit(cache=True, nogil=True)
-def _overlap(counted, keys, counts):
+def _overlap(counted: Int64s, keys: Int64s, counts: Int64s) -> int:
     """How many of the counted are in the bag of keys, each as often as it is there."""
     left = counts.copy()
     overlap = 0

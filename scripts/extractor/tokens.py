@@ -1,6 +1,6 @@
-"""Texts as the tokens that `../shared/eval/extraction_f1.py` counts, as numbers.
+r"""Texts as the tokens that `../shared/eval/extraction_f1.py` counts, as numbers.
 
-Words (`\\w+`) of the NFKC-folded, lowered text; in languages without spaces its single `\\w`
+Words (`\w+`) of the NFKC-folded, lowered text; in languages without spaces its single `\w`
 characters, of which the evaluation counts the runs of three.
 """
 
