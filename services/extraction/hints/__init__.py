@@ -22,6 +22,6 @@ class Hints(NamedTuple):
 
 
 def find_hints(page: str) -> Hints:
-    """The hints of a page of HTML; 2 ms of CPU for a page of 260,000 characters."""
+    """The hints of a page of HTML; 1.6 ms of CPU for a page of 260,000 characters."""
     tags = list(look(page))
     return Hints(find_title(tags), find_language(tags), find_date(tags, page))
