@@ -16,9 +16,8 @@ from scripts.extractor.tokens import Int32s, split, tokenize
 Floats = npt.NDArray[np.float32]
 Bools = npt.NDArray[np.bool_]
 
-#: A block is touched by a snippet that has this share of its characters; or, where the main text
-#: has the snippet, this share of the snippet's characters.
-_TOUCHED = 0.5
+#: A snippet that has this share of a block's characters speaks of the block.
+_FILLED = 0.5
 
 
 def label(texts: Sequence[str], gold: str, language: str) -> Floats:
@@ -32,7 +31,8 @@ def label_page(texts: Sequence[str], page: Page) -> tuple[Floats, Bools]:
     if page.kind == "partial":
         assert page.gold_text is not None
         found = label(texts, page.gold_text, page.language)
-        return found, found >= _TOUCHED
+        lines, known = label_snippets(texts, page.gold_text.splitlines(), ())
+        return np.maximum(found, lines), known | (found >= _FILLED)
     if page.gold_text is not None:
         return label(texts, page.gold_text, page.language), np.ones(len(texts), np.bool_)
     snippets = page.with_ + ((page.first_words,) if page.first_words else ())
@@ -55,13 +55,11 @@ def label_snippets(
     for snippet in filter(None, map(squash, without)):
         for start in _occurrences(page, snippet):
             for block, shared in _covered(ends, start, start + len(snippet)):
-                known[block] |= shared >= _TOUCHED * len(words[block])
+                known[block] |= shared >= _FILLED * len(words[block])
     for snippet in filter(None, map(squash, with_)):
         found = _occurrences(page, snippet)
-        if len(found) != 1:
-            continue
-        for block, shared in _covered(ends, found[0], found[0] + len(snippet)):
-            if shared >= _TOUCHED * min(len(words[block]), len(snippet)):
+        if len(found) == 1:
+            for block, _ in _covered(ends, found[0], found[0] + len(snippet)):
                 label[block], known[block] = 1, True
     return label, known
 
