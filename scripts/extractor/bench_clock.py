@@ -28,7 +28,8 @@ WARM_UP = (
     "<html><head><title>One</title></head><body><div class='menu'><a href='/'>Home</a></div>"
     "<div class='text'>"
     + "<p>It was the best of times and it was the worst of times, as one of the two cities has it"
-    " in the words of all who were there and who had to tell what they had seen of it.</p>"
+    " in the words of all who were there and who had to tell what they had seen of it. That is"
+    " what the one of them said to the other, and then they were gone, each to a city.</p>"
     * 8
     + "</div></body></html>"
 )
@@ -66,7 +67,7 @@ def clock(
 def take_turn(engine: Engine, pages: list[WebPage], found: Clocked) -> None:
     """One engine over some pages."""
     reset()
-    engine.extract(WARM_UP, "en")
+    timed(engine, WARM_UP, "en")
     for page in pages:
         gc.collect()
         text, seconds, error = timed(engine, page.html, page.language)

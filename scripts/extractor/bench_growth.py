@@ -35,15 +35,15 @@ def joined(bodies: list[str], size: int) -> list[str]:
 
 def grow(engines: list[Engine], pages: list[WebPage]) -> dict[str, dict[int, float]]:
     """CPU milliseconds a body by engine and bodies a page."""
-    english = [page for page in pages if page.language == "en" and body_of(page.html)]
-    bodies = [body_of(page.html) or "" for page in evenly(english, BODIES)]
+    whole = [page for page in pages if body_of(page.html)]
+    bodies = [body_of(page.html) or "" for page in evenly(whole, BODIES)]
     found: dict[str, dict[int, float]] = {engine.name: {} for engine in engines}
     done = 0
     for size in SIZES:
         grown = joined(bodies, size)
         for engine in engines:
             reset()
-            engine.extract(WARM_UP, "en")
+            timed(engine, WARM_UP, "en")
             seconds = 0.0
             for html in grown:
                 gc.collect()

@@ -48,7 +48,7 @@ def main() -> None:
     if engine is None and name != NONE:
         sys.exit(f"no engine {name!r}")
     if engine is not None:
-        engine.extract(WARM_UP, "en")
+        timed(engine, WARM_UP, "en")
     languages = read_languages()
     start = peak()
     limit = int(sys.argv[3]) if len(sys.argv) > 3 else None

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from scripts.reference import DATA, read_archive
+from services.extraction.page import read_page
 
 OPEN = DATA / "warc" / "open"
 
@@ -18,7 +19,7 @@ class WebPage:
 
     record_id: str
     archive: str
-    #: Decoded as a run decodes: `services.extraction.charset`.
+    #: Decoded.
     html: str
     #: Of the payload, in the page's own charset.
     size: int
@@ -27,16 +28,14 @@ class WebPage:
 
 
 def read_pages(archive: Path, languages: dict[str, str]) -> Iterator[WebPage]:
-    """All pages with markup, in the archive's order; nothing of them is remembered."""
-    from services.extraction.charset import decode
-
+    """All pages with markup, in the archive's order, as a run reads and decodes them."""
     for table in read_archive(archive):
         columns = (table[name].to_pylist() for name in ("record_id", "payload", "content_type"))
         for record_id, payload, content_type in zip(*columns, strict=True):
-            if payload:
-                html, _ = decode(payload, content_type)
+            page = read_page(payload, content_type) if payload else None
+            if page is not None and page.is_markup:
                 language = languages.get(record_id, "en")
-                yield WebPage(record_id, archive.name, html, len(payload), language)
+                yield WebPage(record_id, archive.name, page.text, len(payload), language)
 
 
 def read_languages() -> dict[str, str]:

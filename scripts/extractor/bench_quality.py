@@ -56,9 +56,11 @@ def summary(pages: Scored, reference: Scored) -> dict[str, Any]:
     tool = evaluation()
     full = [page for page in pages if page["kind"] == "full"]
     all_pages = tool.agg([p if p["kind"] != "regression" else {**p, "kind": "x"} for p in pages])
-    interval, difference = tool.bootstrap(pages, reference, MIN_PAGES)
+    macro, interval, difference = tool.macro(pages, MIN_PAGES), None, None
+    if macro is not None:  # a try on few pages has none
+        interval, difference = tool.bootstrap(pages, reference, MIN_PAGES)
     return {
-        "macro": tool.macro(pages, MIN_PAGES),
+        "macro": macro,
         "macro_interval": interval,
         "difference_interval": difference,
         "page_mean": all_pages["F1"],

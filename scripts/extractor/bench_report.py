@@ -82,20 +82,23 @@ def quality_table(results: Results) -> str:
     )
     rows = []
     for name, found in results.quality.items():
-        low, high = found["macro_interval"]
-        less, more = found["difference_interval"]
         values = ("page_mean", "precision", "recall", "chinese", "with", "without")
         rows.append(
             (
                 name,
                 three(found["macro"]),
-                f"{three(low)} to {three(high)}",
-                "" if name == REFERENCE else f"{less:+.3f} to {more:+.3f}",
+                interval(found["macro_interval"], ".3f"),
+                "" if name == REFERENCE else interval(found["difference_interval"], "+.3f"),
                 *(three(found[value]) for value in values),
                 f"{100 * found['empty']:.1f} %",
             )
         )
     return table(head, rows)
+
+
+def interval(ends: tuple[float, float] | None, form: str) -> str:
+    """From where to where."""
+    return " to ".join(format(end, form) for end in ends or ())
 
 
 def three(value: float | None) -> str:
