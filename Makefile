@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 TORCH := torch==2.13.0
 
 .DEFAULT_GOAL := help
-.PHONY: help install tools demo test lint format dashboards screenshots nodes-test kill-test parity bench bench-dedup results slow-test properties fuzz-api simulate-autoscale load images e2e-compose lock clean
+.PHONY: help install tools demo test lint format dashboards screenshots nodes-test kill-test parity bench bench-dedup train-extractor bench-extraction replace-extraction results slow-test properties fuzz-api simulate-autoscale load images e2e-compose lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-19s %s\n", $$1, $$2}'
@@ -80,6 +80,15 @@ bench: install .venv-bench/installed ## Pages a second by stage beside datatrove
 
 bench-dedup: install .venv-bench/installed ## Deduplication: signatures, scale, peers, substrings; writes docs/benchmarks.md
 	$(BIN)/python -m scripts.bench_dedup.run
+
+train-extractor: install $(VENV)/compiled ## The model of the engine `blocks`, anew from ../shared/data: the same bytes
+	$(BIN)/python -m scripts.extractor.train
+
+bench-extraction: install $(VENV)/compiled ## Extractors side by side: quality, cost, growth, memory; writes docs/extraction.md
+	$(BIN)/python -m scripts.extractor.bench $(if $(wildcard blocks-cv.jsonl),--blocks-predictions blocks-cv.jsonl)
+
+replace-extraction: install $(VENV)/compiled ## What changes in recipes with the engine `blocks`; writes docs/extraction.md
+	$(BIN)/python -m scripts.extractor.replace
 
 results: install ## Whole recipes on the open archives beside published rates; writes docs/results.md
 	$(BIN)/python -m scripts.results.run

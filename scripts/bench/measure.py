@@ -19,7 +19,7 @@ PROCESSES = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
 #: compiled).
 WARM_UP = 8
 #: The engines of `extraction.main_text_v1`; datatrove's Trafilatura is measured beside each.
-ENGINES = ("trafilatura", "resiliparse", "justext")
+ENGINES = ("trafilatura", "blocks", "resiliparse", "justext")
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """The benchmark: Corpusmill and datatrove on the same archives, stage by stage and as a whole.
 
-    make bench                                            (about twelve minutes on two cores)
+    make bench                                            (about fourteen minutes on two cores)
     python -m scripts.bench.run --pages 20 --rounds 1     (a try: so many pages of each archive)
 
 Runs each side in processes of its own, one after the other, refuses to compare unequal numbers of
@@ -41,7 +41,7 @@ ROUNDS = {"stages": 3, "first": 2, "all": 1}
 #: The stage table takes so many pages of the first archive, evenly spread: 15 blocks on each.
 STAGE_PAGES = 300
 #: The engines of the whole line.
-LINES = ("trafilatura", "resiliparse")
+LINES = ("trafilatura", "blocks", "resiliparse")
 
 
 @dataclass(frozen=True)

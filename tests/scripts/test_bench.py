@@ -14,6 +14,7 @@ from shared.recipe import load_recipe, resolve
 
 #: Stages of 0.5 s on our side, 1.5 s on theirs.
 OURS, THEIRS = 0.5, 1.5
+OTHER_ENGINES = {f"main text, {engine}" for engine in measure.ENGINES} - {"main text, trafilatura"}
 
 
 def stages_of(side: str, slow: int, texts: int = 80) -> Outcome:
@@ -22,7 +23,7 @@ def stages_of(side: str, slow: int, texts: int = 80) -> Outcome:
     for stage in STAGES:
         name = stage.name
         if side == "theirs":
-            if not stage.block or name in ("main text, resiliparse", "main text, justext"):
+            if not stage.block or name in OTHER_ENGINES:
                 continue
             name = name.partition(",")[0]
         pages = 100 if stage.over == "pages" else texts
@@ -49,6 +50,7 @@ def outcomes(their_texts: int = 80, their_pages: int = 100) -> dict[str, list[Ou
     for pages in ("first", "all"):
         found[f"theirs-pipeline-{pages}"] = [line_of(9.0, their_pages), line_of(11.0, their_pages)]
         found[f"ours-pipeline-trafilatura-{pages}"] = [line_of(4.0), line_of(4.0)]
+        found[f"ours-pipeline-blocks-{pages}"] = [line_of(1.25), line_of(1.25)]
         found[f"ours-pipeline-resiliparse-{pages}"] = [line_of(0.5), line_of(0.75)]
     return found
 
@@ -75,6 +77,9 @@ def test_numbers_of_the_page() -> None:
     )
     assert "| 25.0 | 10.0 | **2.5** | 2.5 | 2.0 s | 2.0 s | 3 MiB | 3 MiB, child 1 MiB |" in page
     assert "| 160.0 | 10.0 | **16.0** | 12 |" in page
+    assert "| blocks | first | 100 | 12.50 (12.50 to 12.50) | 100.00 (90.00 to 110.00) |" in page
+    assert "| 80.0 | 10.0 | **8.0** | 8 |" in page
+    assert "| 80.0 | 10.0 | **8.0** |  |" in page
     assert "| datatrove | all | 100 | 90 | 80 | 70 | 60 | 50 | 40 |" in page
 
 
@@ -92,7 +97,7 @@ def test_every_stage_has_its_step(tmp_path: Path) -> None:
     steps = ours.bound_steps(Pages(tmp_path / "pages"))
     named = {s.step for s in STAGES} - {"a part of extraction.main_text_v1", "Parquet, all columns"}
     assert named == set(steps)
-    raw = ours.line(Pages(tmp_path / "pages"), "resiliparse")
+    raw = ours.line(Pages(tmp_path / "pages"), "blocks")
     line = [b.step.name for b in resolve(load_recipe(raw)).steps]
     dropping = [s.step for s in STAGES if s.name in DROPPING]
     assert [step for step in line if step in dropping] == dropping

@@ -41,9 +41,10 @@ def page(number=0, **fields):
     return Page(**(standard | fields))
 
 
-WORDS = st.lists(st.sampled_from(["a", "b", "C", "ß", "ﬁ", "é", "中", "文", "，", "x1", "_", "你好"]), max_size=12).map(
-    " ".join
-)
+WORDS = st.lists(
+    st.sampled_from(["a", "b", "C", "ß", "ﬁ", "é", "中", "文", "，", "x1", "_", "你好"]),
+    max_size=12,
+).map(" ".join)
 
 
 @given(st.lists(st.tuples(WORDS, st.booleans()), max_size=6), WORDS, st.sampled_from(["en", "zh"]))

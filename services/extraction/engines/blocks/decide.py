@@ -1,0 +1,55 @@
+"""Which blocks are kept: those that together have the highest expected F1.
+
+The text that is most like a reader's choice is not all blocks above one half. With the chance of
+each block known, the best choice is the likeliest blocks down to some chance, which is lower where
+the page is doubtful (Ye et al. 2012, "Optimizing F-measure"): F1 of a choice is about twice its
+expected main text over its text and all expected main text.
+"""
+
+from typing import Final, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from services.extraction.engines.blocks.context import UNIT
+from services.extraction.engines.blocks.layout import Int32s
+
+Int64s = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float32]
+#: Of a page that surely has no main text, every block is below this.
+_LEAST: Final = UNIT // 20
+PAGE_NAMES: Final = (
+    "expected_f1", "kept_share", "kept_blocks", "kept_bytes", "bytes", "blocks", "best", "lowest",
+    "kept_mean", "left_mean", "left_share", "doubt",
+)  # fmt: skip
+
+
+class Choice(NamedTuple):
+    """The kept blocks, and what the page's confidence is computed from."""
+
+    kept: npt.NDArray[np.bool_]
+    #: (1, PAGE_NAMES)
+    features: Floats
+
+
+def choose(chances: Int64s, sizes: Int32s) -> Choice:
+    """Keep the best choice; chances in 1 / UNIT, sizes in bytes. Exact on every machine."""
+    count = len(sizes)
+    kept = np.zeros(count, np.bool_)
+    if not count or chances.max() < _LEAST:
+        return Choice(kept, np.zeros((1, len(PAGE_NAMES)), np.float32))
+    order = np.argsort(-chances, kind="stable")
+    mass = np.cumsum((chances * sizes)[order])
+    size = np.cumsum(sizes.astype(np.int64)[order])
+    expected = 2.0 * mass / (size * UNIT + mass[-1])
+    last = int(np.argmax(expected))
+    kept[order[: last + 1]] = True
+    doubt = int(sizes[(chances > UNIT // 5) & (chances < UNIT - UNIT // 5)].sum())
+    left = int(size[-1] - size[last])
+    values = (
+        expected[last], size[last] / size[-1], last + 1, size[last], size[-1], count,
+        chances[order[0]] / UNIT, chances[order[last]] / UNIT, mass[last] / (size[last] * UNIT),
+        (mass[-1] - mass[last]) / (max(left, 1) * UNIT), (mass[-1] - mass[last]) / max(mass[-1], 1),
+        doubt / size[-1],
+    )  # fmt: skip
+    return Choice(kept, np.array([values], np.float32))
