@@ -24,7 +24,9 @@ TEMPLATE: Final = 5
 #: How many tokens there are in all.
 TOKENS: Final = 6
 HAS_LINK: Final = 7
-FOUND: Final = 8
+#: Whether a template is the content of the element around it (`shadowrootmode`).
+SHOWN: Final = 8
+FOUND: Final = 9
 
 #: What an attribute is to us, and the seed of the hashes of its tokens.
 _OTHER: Final = 0
@@ -37,6 +39,7 @@ _HIDDEN: Final = 6
 _ARIA_HIDDEN: Final = 7
 _START: Final = 8
 _HREF: Final = 9
+_SHADOW: Final = 10
 #: Tokens of one attribute that count; a page may have thousands.
 _MOST_TOKENS: Final = 24
 #: Least and greatest number of a list item.
@@ -55,11 +58,13 @@ def _is(data: Bytes, at: int, name: Bytes) -> bool:
 
 
 _NAMES = [b"class", b"id", b"role", b"itemprop", b"style", b"hidden", b"aria-hidden", b"start",
-          b"href", b"value"]  # fmt: skip
+          b"href", b"value", b"shadowrootmode"]  # fmt: skip
 _CLASS_NAME, _ID_NAME, _ROLE_NAME, _ITEMPROP_NAME, _STYLE_NAME, _HIDDEN_NAME, _ARIA_NAME = (
     np.frombuffer(n, np.uint8) for n in _NAMES[:7]
 )
-_START_NAME, _HREF_NAME, _VALUE_NAME = (np.frombuffer(n, np.uint8) for n in _NAMES[7:])
+_START_NAME, _HREF_NAME, _VALUE_NAME, _SHADOW_NAME = (
+    np.frombuffer(n, np.uint8) for n in _NAMES[7:]
+)
 _DISPLAY_NONE = np.frombuffer(b"display:none", np.uint8)
 _VISIBILITY = np.frombuffer(b"visibility:hidden", np.uint8)
 
@@ -84,7 +89,9 @@ def _attribute(data: Bytes, start: int, end: int) -> int:
         return _HIDDEN if _is(data, start, _HIDDEN_NAME) else _OTHER
     if size == 8:
         return _ITEMPROP if _is(data, start, _ITEMPROP_NAME) else _OTHER
-    return _ARIA_HIDDEN if size == 11 and _is(data, start, _ARIA_NAME) else _OTHER
+    if size == 11:
+        return _ARIA_HIDDEN if _is(data, start, _ARIA_NAME) else _OTHER
+    return _SHADOW if size == 14 and _is(data, start, _SHADOW_NAME) else _OTHER
 
 
 @leaf
@@ -169,8 +176,10 @@ def _use(
             found[HIDDEN] = 1
     elif kind == _START:
         _number(data, start, end, found)
-    else:
+    elif kind == _HREF:
         found[HAS_LINK] = 1
+    else:
+        found[SHOWN] = 1
 
 
 @leaf
@@ -181,7 +190,8 @@ def read_attributes(
 
     `found[END]` is the place behind the ">", or `end` where the tag is not closed.
     """
-    found[:] = 0
+    for field in range(FOUND):
+        found[field] = 0
     while at < end:
         byte = data[at]
         if byte == 62:

@@ -2,6 +2,8 @@
 
 from typing import Final
 
+import numpy as np
+
 from services.extraction.engines.blocks.layout import Kind
 from services.extraction.engines.blocks.work import (
     B_CELL,
@@ -35,7 +37,7 @@ def join_rows(work: Work) -> int:
     """
     blocks, count = work.blocks, work.state[BLOCKS]
     # until the end, B_CELL of the blocks that were passed is where they are now
-    at = place = 0
+    at = place = int(np.int64(0))  # a literal would compile the functions below again
     while at < count:
         stop = _row_end(blocks, at, count, work.elements)
         for field in range(B_CELL):

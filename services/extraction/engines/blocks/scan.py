@@ -30,7 +30,7 @@ from services.extraction.engines.blocks.tags import (
     read_name,
 )  # fmt: skip
 from services.extraction.engines.blocks.text import append_code, append_text, end_block
-from services.extraction.engines.blocks.tree import end_tag, leave_skipped, pop, pop_to, start_tag
+from services.extraction.engines.blocks.tree import end_tag, leave_skipped, pop, start_tag
 from services.extraction.engines.blocks.work import (
     B_ELEMENT,
     B_FROM,
@@ -45,6 +45,7 @@ from services.extraction.engines.blocks.work import (
     B_TO,
     BREAKS,
     E_DEPTH,
+    E_FIELDS,
     E_FIRST,
     E_HIDDEN,
     E_LAST,
@@ -58,6 +59,7 @@ from services.extraction.engines.blocks.work import (
     LAST_ROW,
     OPEN,
     OUT,
+    S_FIELDS,
     S_GROUP,
     S_ITEM,
     S_PRE,
@@ -71,6 +73,7 @@ from services.extraction.engines.blocks.work import (
     TOKENS,
     Bytes,
     Int32s,
+    Int64s,
     Work,
     new_work,
 )  # fmt: skip
@@ -80,6 +83,7 @@ _SCRIPT, _STYLE, _TITLE, _HEAD = (ID[n] for n in "script style title head".split
 _BR, _SVG, _MATH, _VIDEO, _AUDIO, _CANVAS = (
     ID[n] for n in "br svg math video audio canvas".split()
 )
+_TEMPLATE = ID["template"]
 _PLAINTEXT, _XMP = ID["plaintext"], ID["xmp"]
 #: Room in the stack's first entry: nothing is around the document.
 _NOTHING: Final = -1
@@ -140,9 +144,9 @@ def _blocks(rows: Int32s) -> Blocks:
 
 
 @leaf
-def _scan(work: Work, data: Bytes, flags: Int32s, names: UInt32s, table: References) -> None:
+def _scan(work: Work, data: Bytes, flags: Int64s, names: UInt32s, table: References) -> None:
     _begin(work)
-    at, end = 0, len(data)
+    at, end = int(np.int64(0)), len(data)  # a literal would compile what it is given to again
     while at < end:
         start = at
         while at < end and data[at] != 60:
@@ -159,21 +163,24 @@ def _scan(work: Work, data: Bytes, flags: Int32s, names: UInt32s, table: Referen
         elif data[at + 1] == 47:
             at = _end(work, data, at + 2, end, flags, names)
         elif data[at + 1] == 33 or data[at + 1] == 63:
-            at = _comment(data, at + 2, end)
+            at = _comment(data, at + 2, end, work.opened[_SVG] > 0)
         else:
             _text(work, data, at, at + 1, table)
             at += 1
     end_block(work)
-    pop_to(work, 1)
+    while work.state[HEIGHT] > 1:
+        pop(work)
 
 
 @leaf
 def _begin(work: Work) -> None:
     """The document, in which nothing is open."""
-    work.stack[0, :] = 0
+    for field in range(S_FIELDS):
+        work.stack[0, field] = 0
     for field in (S_ITEM, S_TERM, S_ROW, S_GROUP):
         work.stack[0, field] = _NOTHING
-    work.elements[0, :] = 0
+    for field in range(E_FIELDS):
+        work.elements[0, field] = 0
     work.elements[0, E_PARENT] = _NOTHING
     work.state[ELEMENTS] = work.state[HEIGHT] = 1
     work.state[LAST_ROW] = _NOTHING
@@ -200,8 +207,8 @@ def _text(work: Work, data: Bytes, at: int, end: int, table: References) -> None
 
 
 @leaf
-def _start(
-    work: Work, data: Bytes, first: int, end: int, flags: Int32s, names: UInt32s, table: References
+def _start(  # noqa: C901 - what a tag is to the scan, one after the other
+    work: Work, data: Bytes, first: int, end: int, flags: Int64s, names: UInt32s, table: References
 ) -> int:
     """A start tag; returns where the page goes on."""
     state = work.state
@@ -212,7 +219,9 @@ def _start(
         if not _leaves(work, flag):
             if flag & SKIP and not work.found[SELF_CLOSING]:
                 start_tag(work, tag, flags)
-            return _raw(work, data, first, stop, at, end, tag) if flag & RAW else at
+            if not flag & RAW or work.opened[_SVG]:  # in a drawing they hold tags
+                return at
+            return _raw(work, data, first, stop, at, end, tag)
         leave_skipped(work)
     if flag & BLOCK:
         end_block(work)
@@ -236,8 +245,9 @@ def _start(
 @leaf
 def _leaves(work: Work, flag: int) -> bool:
     """Whether a tag cannot be inside what is skipped: a drawing or a choice that was not closed."""
-    media = work.opened[_VIDEO] or work.opened[_AUDIO] or work.opened[_CANVAS]
-    return flag & (BLOCK | SKIP | RAW) == BLOCK and not media
+    opened = work.opened
+    blocks = opened[_VIDEO] or opened[_AUDIO] or opened[_CANVAS] or opened[_TEMPLATE]
+    return flag & (BLOCK | SKIP | RAW) == BLOCK and not blocks
 
 
 @leaf
@@ -253,7 +263,7 @@ def _break(work: Work) -> None:
 
 
 @leaf
-def _end(work: Work, data: Bytes, at: int, end: int, flags: Int32s, names: UInt32s) -> int:
+def _end(work: Work, data: Bytes, at: int, end: int, flags: Int64s, names: UInt32s) -> int:
     """An end tag; returns where the page goes on."""
     state = work.state
     if at >= end or not 97 <= data[at] | 0x20 <= 122:
@@ -287,7 +297,10 @@ def _raw(work: Work, data: Bytes, first: int, stop: int, at: int, end: int, tag:
     bit = np.int64(1) << (tag % 64)
     if state[ENDLESS] & bit:
         return at
-    close = _find_end(data, first, stop, at, end)
+    if tag == _SCRIPT:
+        close = _script_end(data, first, stop, at, end)
+    else:
+        close = _find_end(data, first, stop, at, end)
     if close == end:
         state[ENDLESS] |= bit
         return end if tag == _SCRIPT or tag == _STYLE else at
@@ -299,25 +312,58 @@ def _raw(work: Work, data: Bytes, first: int, stop: int, at: int, end: int, tag:
 @leaf
 def _find_end(data: Bytes, first: int, stop: int, at: int, end: int) -> int:
     """Where the end tag of the element named `data[first:stop]` stands; `end` if nowhere."""
-    size = stop - first
-    last = end - size - 2
+    last = end - (stop - first) - 2
     while at <= last:
-        if data[at] == 60 and data[at + 1] == 47:
-            same = 0
-            while same < size and data[at + 2 + same] | 0x20 == data[first + same] | 0x20:
-                same += 1
-            if same == size:
-                after = at + 2 + size
-                if after == end or data[after] in (47, 62) or is_space(data[after]):
-                    return at
+        if data[at] == 60 and data[at + 1] == 47 and _named(data, first, stop, at + 2, end):
+            return at
         at += 1
     return end
 
 
 @leaf
-def _comment(data: Bytes, at: int, end: int) -> int:
+def _named(data: Bytes, first: int, stop: int, at: int, end: int) -> bool:
+    """Whether a tag's name that begins here is `data[first:stop]`, in whatever case."""
+    after = at + stop - first
+    if after > end:
+        return False
+    for i in range(stop - first):
+        if data[at + i] | 0x20 != data[first + i] | 0x20:
+            return False
+    return after == end or data[after] == 47 or data[after] == 62 or is_space(data[after])
+
+
+@leaf
+def _script_end(data: Bytes, first: int, stop: int, at: int, end: int) -> int:
+    """As `_find_end`, of a script: one inside a comment may hold another (13.2.5.20 to 31)."""
+    comment = inner = False
+    while at + 2 < end:
+        byte = data[at]
+        if byte == 60 and data[at + 1] == 47:
+            if _named(data, first, stop, at + 2, end):
+                if not inner:
+                    return at
+                inner = False
+        elif byte == 60 and comment:
+            inner = inner or _named(data, first, stop, at + 1, end)
+        elif byte == 60 and data[at + 1] == 33 and data[at + 2] == 45:
+            if at + 3 < end and data[at + 3] == 45:
+                comment = True
+                at += 1  # its two signs may be those of its end
+        elif byte == 45 and data[at + 1] == 45 and data[at + 2] == 62:
+            comment = inner = False
+        at += 1
+    return end
+
+
+@leaf
+def _comment(data: Bytes, at: int, end: int, drawing: bool) -> int:  # noqa: FBT001 - compiled
     """Behind a comment, a declaration or a processing instruction; `at` is behind its "<!"."""
     if not (at + 1 < end and data[at] == 45 and data[at + 1] == 45):
+        if drawing and at < end and data[at] == 91:  # "<![CDATA[ ... ]]>"
+            while at + 2 < end and not (
+                data[at] == 93 and data[at + 1] == 93 and data[at + 2] == 62
+            ):
+                at += 1
         return _to_bracket(data, at, end)
     at += 2
     if at < end and data[at] == 62:

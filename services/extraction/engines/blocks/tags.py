@@ -68,7 +68,7 @@ _GROUPS: Final = {
     VOID: "base link meta hr col br wbr img input area embed param source track frame keygen "
     "basefont bgsound",
     RAW: "style script title textarea iframe noembed",
-    SKIP: "select datalist svg annotation audio video canvas option optgroup",
+    SKIP: "select datalist svg annotation audio video canvas option optgroup template",
     CLOSES_P: _P_CLOSERS,
     FORMATTING: "a b big code em font i nobr s small strike strong tt u",
     SCOPE: "table td th caption template object applet html",
@@ -80,9 +80,9 @@ _GROUPS: Final = {
 
 
 @cache
-def flags() -> npt.NDArray[np.int32]:
+def flags() -> npt.NDArray[np.int64]:
     """The flags of each tag number, read-only."""
-    table = np.zeros(TAGS, np.int32)
+    table = np.zeros(TAGS, np.int64)
     for flag, names in _GROUPS.items():
         table[[ID[name] for name in names.split()]] |= flag
     table[UNKNOWN:] |= APART

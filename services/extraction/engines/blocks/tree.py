@@ -15,6 +15,7 @@ from services.extraction.engines.blocks.attributes import (
     HAS_NUMBER,
     HIDDEN,
     NUMBER,
+    SHOWN,
     TEMPLATE,
 )
 from services.extraction.engines.blocks.attributes import TOKENS as FOUND_TOKENS
@@ -66,6 +67,7 @@ from services.extraction.engines.blocks.work import (
 from shared.text.compiled import leaf
 
 Int32s = npt.NDArray[np.int32]
+Int64s = npt.NDArray[np.int64]
 
 _HTML, _HEAD, _BODY = ID["html"], ID["head"], ID["body"]
 _H1, _H6, _P, _LI, _DD, _DT = ID["h1"], ID["h6"], ID["p"], ID["li"], ID["dd"], ID["dt"]
@@ -73,10 +75,8 @@ _UL, _OL, _DL, _MENU, _DIR = ID["ul"], ID["ol"], ID["dl"], ID["menu"], ID["dir"]
 _TABLE, _CAPTION, _COLGROUP = ID["table"], ID["caption"], ID["colgroup"]
 _THEAD, _TBODY, _TFOOT, _TR, _TD, _TH = (ID[n] for n in "thead tbody tfoot tr td th".split())
 _A, _PRE, _LISTING, _BLOCKQUOTE, _DIV = (ID[n] for n in "a pre listing blockquote div".split())
-_ADDRESS, _BUTTON, _SELECT, _SPAN, _TEXT_AREA = (
-    ID[n] for n in "address button select span textarea".split()
-)
-_FORM, _SVG, _OPTION = ID["form"], ID["svg"], ID["option"]
+_BUTTON = ID["button"]
+_TEMPLATE = ID["template"]
 #: End tags of unknown elements match the last open one of the same hash.
 _CLOSED: Final = 0
 
@@ -109,7 +109,7 @@ def push(work: Work, tag: int, flags: int) -> None:
 @leaf
 def _enter(work: Work, entry: Int32s, tag: int, element: int, flags: int) -> None:
     """What holds inside an element beside what holds around it."""
-    if flags & SKIP:
+    if flags & SKIP and not (tag == _TEMPLATE and work.found[SHOWN]):
         entry[S_SKIP] += 1
     if tag == _A:
         entry[S_LINK] = work.found[HAS_LINK]
@@ -191,7 +191,7 @@ def pop_to(work: Work, height: int) -> None:
 
 
 @leaf
-def close_paragraph(work: Work, flags: Int32s) -> None:
+def close_paragraph(work: Work, flags: Int64s) -> None:
     """Close an open paragraph that is not outside a table, a button or the like."""
     if work.opened[_P] == 0:
         return
@@ -205,7 +205,7 @@ def close_paragraph(work: Work, flags: Int32s) -> None:
 
 
 @leaf
-def _close_item(work: Work, tag: int, flags: Int32s) -> None:
+def _close_item(work: Work, tag: int, flags: Int64s) -> None:
     """The start of an item ends the one before it, of a list or a list of definitions."""
     other = _DT if tag == _DD else _DD if tag == _DT else tag
     if work.opened[tag] == 0 and work.opened[other] == 0:
@@ -236,12 +236,7 @@ def _back_to_table(work: Work, tag: int) -> bool:
 
 
 @leaf
-def _is_table_part(tag: int) -> bool:
-    return _CAPTION <= tag <= _TH
-
-
-@leaf
-def start_tag(work: Work, tag: int, flags: Int32s) -> None:
+def start_tag(work: Work, tag: int, flags: Int64s) -> None:
     """A start tag with content: close what it ends, open its element."""
     state, stack = work.state, work.stack
     flag = flags[tag]
@@ -249,11 +244,11 @@ def start_tag(work: Work, tag: int, flags: Int32s) -> None:
         return
     if work.opened[_HEAD]:
         _leave_head(work, tag, flag)
-    if _is_table_part(tag):
+    if _TABLE < tag <= _TH:
         if not _back_to_table(work, tag):
             return
         if (tag == _TD or tag == _TH) and stack[state[HEIGHT] - 1, S_TAG] != _TR:
-            _implied_row(work)
+            _implied_row(work, flags)
     elif tag == _LI or tag == _DD or tag == _DT:
         _close_item(work, tag, flags)
         close_paragraph(work, flags)
@@ -262,7 +257,7 @@ def start_tag(work: Work, tag: int, flags: Int32s) -> None:
         if _H1 <= tag <= _H6 and _H1 <= stack[state[HEIGHT] - 1, S_TAG] <= _H6:
             pop(work)
     elif tag == _A and work.opened[_A]:
-        end_tag(work, _A, flags)
+        end_tag(work, tag, flags)
     push(work, tag, flag)
 
 
@@ -277,22 +272,23 @@ def _leave_head(work: Work, tag: int, flag: int) -> None:
 
 
 @leaf
-def _implied_row(work: Work) -> None:
+def _implied_row(work: Work, flags: Int64s) -> None:
     """A cell without its row: open one, without the cell's attributes."""
     found = work.found
     hidden, template, tokens = found[HIDDEN], found[TEMPLATE], found[FOUND_TOKENS]
     found[HIDDEN] = found[TEMPLATE] = found[FOUND_TOKENS] = 0
-    push(work, _TR, 0)
+    # a literal would compile `push` again
+    push(work, int(np.int64(_TR)), flags[_TR])
     found[HIDDEN], found[TEMPLATE], found[FOUND_TOKENS] = hidden, template, tokens
 
 
 @leaf
-def end_tag(work: Work, tag: int, flags: Int32s) -> None:
+def end_tag(work: Work, tag: int, flags: Int64s) -> None:
     """An end tag: close its element with all inside, or nothing if it is out of reach."""
     heading = _H1 <= tag <= _H6
     if tag == _BODY or tag == _HTML or work.opened[tag] == 0 and not heading:
         return
-    formatting, table = flags[tag] & FORMATTING, tag == _TABLE or _is_table_part(tag)
+    formatting, table = flags[tag] & FORMATTING, _TABLE <= tag <= _TH
     across = False
     for height in range(work.state[HEIGHT] - 1, 0, -1):
         here = work.stack[height, S_TAG]
@@ -302,7 +298,7 @@ def end_tag(work: Work, tag: int, flags: Int32s) -> None:
             else:
                 pop_to(work, height)
             return
-        if flags[here] & SCOPE and not (table and _is_table_part(here)):
+        if flags[here] & SCOPE and not (table and _TABLE < here <= _TH):
             return
         if tag == _LI and (here == _UL or here == _OL):
             return
@@ -321,7 +317,8 @@ def _end_formatting(work: Work, height: int) -> None:
     stack[height, S_TAG] = _CLOSED
     opened[_CLOSED] += 1
     if tag == _A:
-        stack[height : work.state[HEIGHT], S_LINK] = 0
+        for above in range(height, work.state[HEIGHT]):
+            stack[above, S_LINK] = 0
 
 
 @leaf

@@ -37,8 +37,6 @@ LEFT_OUT = frozenset(
     ]
 )
 _UNSEEN = re.compile("[\\s\x00-\x1f\x7f-\x9f\xad\u200b\ufeff]+")
-#: lexbor keeps the content of a template outside the tree, the scan reads it as text.
-_TEMPLATE = re.compile("(</?)template(?=[\\s/>])", re.IGNORECASE)
 #: Of the small archive's 173 pages every so many-th is read: the walk in Python takes its time.
 EVERY = 6
 
@@ -74,9 +72,10 @@ def test_real_pages(open_mini):
                 continue
             page = read_page(record.reader.read(), record.http_headers.get("Content-Type"))
             if page is not None and page.is_markup:
-                html = _TEMPLATE.sub(r"\1div", page.text)
                 pages += 1
-                assert scan_text(html) == tree_text(html), record.headers["WARC-Target-URI"]
+                assert scan_text(page.text) == tree_text(page.text), record.headers[
+                    "WARC-Target-URI"
+                ]
     assert pages > 20
 
 
@@ -123,6 +122,18 @@ SOUP = [
     "<html><p>a<html><body>b",
     "<ruby>a<rt>b</rt></ruby>c",
     "<br><title>x</title><body>y",
+    "a<template>b<p>c<template>d</template>e</template>f",
+    "<template><select></template>a",
+    "<svg><style>a</svg>b",
+    "<svg><title>a</svg>b",
+    "<svg><style>a</style></svg>b",
+    "<svg><![CDATA[</svg>a>]]>b</svg>c",
+    "<script><!--<script>a</script>b--></script>c",
+    "<script><!--<script>a</script>b</script>c",
+    "<script><!--<script>a--></script>b",
+    "<script><!--></script>a",
+    "<script><!-- </script>a",
+    "<script><!--<scripts></script>a",
     "<p>a\x00b",
 ]
 
@@ -141,8 +152,8 @@ def test_tag_soup(page):
         ("<iframe>a", "a", ""),
         # in the head, where the tree leaves it out
         ("<noframes>a</noframes>b", "ab", "b"),
-        # what a script would show
-        ("<template>a</template>b", "ab", "b"),
+        # content of the element around it, which lexbor does not know
+        ("<template shadowrootmode=open><p>a</p></template>b", "ab", "b"),
         # a choice or a drawing that was not closed ends where a block begins
         ("<select><div>x</div>y</select>z", "xyz", "z"),
         # a page that ends within "</"
