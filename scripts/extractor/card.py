@@ -193,8 +193,8 @@ def failure_text(number: int, failure: Failure) -> str:
     """A picture with its sentences."""
     kept, wrong, missed = (failure.share(name) for name in ("kept", "wrong", "missed"))
     return (
-        f"**{number}. {failure.title}**, {failure.place}. from below of the {failure.among} pages"
-        f" of its type (`{failure.page.record_id}`). Of {kept + missed:,} characters of main text"
+        f"**{number}. {failure.title}**, number {failure.place} from below of the {failure.among}"
+        f" pages of its type (`{failure.page.record_id}`). Of {kept + missed:,} characters of main text"
         f" {kept:,} are kept, and {wrong:,} others. {failure.why}\n\n"
         f"![{failure.title}: blocks kept and left]({IMAGES}/{picture_path(number).name})"
     )

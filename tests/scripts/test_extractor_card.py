@@ -158,7 +158,7 @@ def test_the_listed_failures_are_five_with_a_sentence():
 def test_a_failure_says_what_was_kept():
     bars = [Bar("kept", False, 1000, 1), Bar("wrong", False, 300, 1), Bar("missed", False, 500, 1)]
     text = failure_text(2, Failure(page(), "Because.", 0.25, 3, 84, bars))
-    assert "F1 0.250**, 3. from below of the 84 pages" in text
+    assert "F1 0.250**, number 3 from below of the 84 pages" in text
     assert "Of 1,500 characters of main text 1,000 are kept, and 300 others. Because." in text
     assert "extraction-failure-2.svg" in text
 
