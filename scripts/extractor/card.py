@@ -192,10 +192,11 @@ def confidence_facts(sure: Sequence[float], f1s: Sequence[float]) -> dict[str, A
 def failure_text(number: int, failure: Failure) -> str:
     """A picture with its sentences."""
     kept, wrong, missed = (failure.share(name) for name in ("kept", "wrong", "missed"))
+    place = f"number {failure.place} from below of the {failure.among}"
     return (
-        f"**{number}. {failure.title}**, number {failure.place} from below of the {failure.among}"
-        f" pages of its type (`{failure.page.record_id}`). Of {kept + missed:,} characters of main text"
-        f" {kept:,} are kept, and {wrong:,} others. {failure.why}\n\n"
+        f"**{number}. {failure.title}**, {place}"
+        f" pages of its type (`{failure.page.record_id}`). Of {kept + missed:,} characters of"
+        f" main text {kept:,} are kept, and {wrong:,} others. {failure.why}\n\n"
         f"![{failure.title}: blocks kept and left]({IMAGES}/{picture_path(number).name})"
     )
 
