@@ -83,6 +83,7 @@ bench-dedup: install .venv-bench/installed ## Deduplication: signatures, scale, 
 
 train-extractor: install $(VENV)/compiled ## The model of the engine `blocks`, anew from ../shared/data: the same bytes
 	$(BIN)/python -m scripts.extractor.train
+	$(BIN)/python -m scripts.extractor.card
 
 bench-extraction: install $(VENV)/compiled ## Extractors side by side: quality, cost, growth, memory; writes docs/extraction.md
 	$(BIN)/python -m scripts.extractor.bench $(if $(wildcard blocks-cv.jsonl),--blocks-predictions blocks-cv.jsonl)

@@ -47,7 +47,7 @@ _WEIGHTS: Final = {
 }
 _TREES: Final = {
     "objective": "cross_entropy",
-    "learning_rate": 0.06,
+    "learning_rate": 0.07,
     "num_leaves": 31,
     "min_data_in_leaf": 40,
     "feature_fraction": 0.3,
@@ -61,8 +61,8 @@ _TREES: Final = {
     "seed": SEED,
     "verbose": -1,
 }
-_FIRST_TREES: Final = 300
-_SECOND_TREES: Final = 240
+_FIRST_TREES: Final = 230
+_SECOND_TREES: Final = 200
 _CONFIDENCE: Final = _TREES | {
     "objective": "regression",
     "learning_rate": 0.05,
@@ -205,7 +205,7 @@ class Learner:
         import lightgbm
 
         judged = [i for i, s in enumerate(self.samples) if s.page.kind == "full"]
-        choices = [choose(chances[i], self.samples[i].measures.sizes) for i in judged]
+        choices = [choose(chances[i], self.samples[i].measures.counts) for i in judged]
         found = [_f1(self.samples[i], c.kept) for i, c in zip(judged, choices, strict=True)]
         matrix = np.concatenate([c.features for c in choices])
         sure = np.zeros(len(judged))

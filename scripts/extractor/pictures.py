@@ -109,7 +109,7 @@ def page_bars(page: Page, chances: Sequence[int]) -> list[Bar]:
     spans = zip(b.start.tolist(), b.stop.tolist(), strict=True)
     texts = [text[start:stop].decode(errors="replace") for start, stop in spans]
     label, _ = label_page(texts, page)
-    kept = choose(np.array(chances, np.int64), measure(scan).sizes).kept
+    kept = choose(np.array(chances, np.int64), measure(scan).counts).kept
     depth = scan.elements.depth[b.element].tolist()
     return [
         Bar(

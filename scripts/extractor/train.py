@@ -53,7 +53,7 @@ def _rows(samples: list[Sample], learned: Learned) -> Iterator[dict[str, Any]]:
         key = s.page.record_id
         yield {
             "record_id": key,
-            "text": write(s.scan, choose(chances, s.measures.sizes).kept),
+            "text": write(s.scan, choose(chances, s.measures.counts).kept),
             "chances": chances.tolist(),
             "confidence": learned.confidence.get(key),
         }

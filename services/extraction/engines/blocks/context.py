@@ -25,7 +25,8 @@ NAMES: Final = (
     *(f"template{depth}_mean" for depth in range(3)),
     "page_mean", "page_best", "page_doubt", "before", "after", "since_kept", "until_kept",
     "since_first", "until_last", "section_mean", "heading_score", "in_best30", "in_best50",
-    "best30_share", "best50_share", "bytes_since_kept", "bytes_until_kept",
+    "best30_share", "best50_share", "bytes_since_kept", "bytes_until_kept", "main_bytes",
+    "main_bytes_before",
 )  # fmt: skip
 _STEPS_AT: Final = 1
 _WINDOWS_AT: Final = _STEPS_AT + len(_STEPS)
@@ -151,6 +152,8 @@ def _page(
         r[at + 2] = np.float32(doubt) / np.float32(max(size[n], 1))
         r[at + 3] = np.float32(mass[i]) / np.float32(total)
         r[at + 4] = np.float32(mass[n] - mass[i + 1]) / np.float32(total)
+        # expected main text of the page, and how much of it is before
+        r[at + 17], r[at + 18] = np.float32(mass[n] // UNIT), np.float32(mass[i] // UNIT)
 
 
 @njit(cache=True, nogil=True)

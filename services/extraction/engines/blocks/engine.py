@@ -86,7 +86,7 @@ def extract(html: str) -> Extraction:
     scores = predict(model.first, matrix)
     add_context(matrix, scan, measures, scores)
     chances = probabilities(predict(model.second, matrix))
-    choice = choose(chances, measures.sizes)
+    choice = choose(chances, measures.counts)
     sure = int(predict(model.confidence, choice.features)[0]) / UNIT
     return Extraction(scan, chances, choice.kept, min(max(sure, 0.0), 1.0))
 

@@ -70,7 +70,7 @@ _GROUPS: Final = {
     RAW: "style script title textarea iframe noembed",
     SKIP: "select datalist svg annotation audio video canvas option optgroup template",
     CLOSES_P: _P_CLOSERS,
-    FORMATTING: "a b big code em font i nobr s small strike strong tt u",
+    FORMATTING: "a b big code em font i nobr s small strike strong tt u sub sup",
     SCOPE: "table td th caption template object applet html",
     HEAD: "title base link meta style script noscript template head html",
     SPECIAL: "article aside blockquote body button caption center details dir dl fieldset figure "

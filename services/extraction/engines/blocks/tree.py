@@ -102,7 +102,8 @@ def push(work: Work, tag: int, flags: int) -> None:
     state[ELEMENTS] += 1
     state[HEIGHT] += 1
     work.opened[tag] += 1
-    state[TAGGED] |= 2
+    if tag == _A or not flags & FORMATTING:  # bold letters may be part of a word
+        state[TAGGED] |= 2
     _enter(work, entry, tag, element, flags)
 
 

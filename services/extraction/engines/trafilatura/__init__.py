@@ -3,7 +3,7 @@
 `main_text` returns what `trafilatura.extract(html, include_comments=False)` does. The algorithm is
 trafilatura's (Adrien Barbaresi and contributors, Apache-2.0), parts of it are derived from its
 code, as the modules say; elements of the main frame are handled by its own functions. What costs
-less here, and why the text is the same: docs/extraction.md.
+less here, and why the text is the same: docs/trafilatura.md.
 
 A page that holds something which only trafilatura itself treats as trafilatura does (characters
 that no tree may hold, tags whose names are no names) is left to it: one in a thousand.

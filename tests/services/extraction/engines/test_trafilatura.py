@@ -99,7 +99,7 @@ def assert_same(html: str) -> None:
 
 
 def test_version_is_the_one_that_the_engine_was_derived_from():
-    """Another one may give other texts: compare on whole archives, see docs/extraction.md."""
+    """Another one may give other texts: compare on whole archives, see docs/trafilatura.md."""
     assert version("trafilatura") == "2.3.1"
 
 

@@ -9,7 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.extraction.engines.blocks.context import UNIT, probabilities
+from services.extraction.engines.blocks.counts import BYTES, COUNTS, LINK, STOPS
 from services.extraction.engines.blocks.decide import PAGE_NAMES, choose
+
+
+def counts_of(sizes, links=0, stops=0):
+    counts = np.zeros((len(sizes), COUNTS), np.int32)
+    counts[:, BYTES], counts[:, LINK], counts[:, STOPS] = sizes, links, stops
+    return counts
 
 
 def expected(kept, chances, sizes):
@@ -22,12 +29,12 @@ def expected(kept, chances, sizes):
 
 @given(
     st.lists(st.tuples(st.integers(0, UNIT), st.integers(1, 3000)), min_size=1, max_size=8).filter(
-        lambda blocks: max(chance for chance, _ in blocks) >= UNIT // 20
+        lambda blocks: max(chance for chance, _ in blocks) >= UNIT * 3 // 10
     )
 )
 def test_no_other_choice_has_a_higher_expected_f1(blocks):
     chances, sizes = zip(*blocks, strict=True)
-    kept = choose(np.array(chances, np.int64), np.array(sizes, np.int32)).kept
+    kept = choose(np.array(chances, np.int64), counts_of(sizes)).kept
     best = max(
         expected(every, chances, sizes)
         for every in product((False, True), repeat=len(blocks))
@@ -37,22 +44,31 @@ def test_no_other_choice_has_a_higher_expected_f1(blocks):
 
 
 def test_a_doubtful_page_keeps_blocks_that_a_clear_one_leaves():
-    sizes = np.full(4, 100, np.int32)
+    sizes = counts_of([100] * 4)
     clear = choose(np.array([UNIT, UNIT, UNIT, UNIT * 2 // 5]), sizes).kept
-    doubtful = choose(np.array([UNIT * 2 // 5] * 4), sizes).kept
+    doubtful = choose(np.array([UNIT // 2] + [UNIT * 2 // 5] * 3), sizes).kept
     assert clear.tolist() == [True, True, True, False]
     assert doubtful.all()
 
 
 def test_a_page_without_main_text_keeps_nothing():
-    least = choose(np.array([UNIT // 20 - 1] * 3), np.full(3, 100, np.int32))
-    assert not least.kept.any()
-    assert not choose(np.zeros(0, np.int64), np.zeros(0, np.int32)).kept.any()
-    assert choose(np.array([UNIT // 20] * 3), np.full(3, 100, np.int32)).kept.all()
+    sizes = counts_of([100] * 3)
+    assert not choose(np.array([UNIT * 3 // 10 - 1] * 3), sizes).kept.any()
+    assert not choose(np.zeros(0, np.int64), counts_of([])).kept.any()
+    assert choose(np.array([UNIT * 3 // 10] * 3), sizes).kept.all()
+
+
+@pytest.mark.parametrize(
+    ("links", "stops", "kept"), [(91, 0, False), (90, 0, True), (100, [0, 1, 0], True)]
+)
+def test_a_menu_is_no_main_text(links, stops, kept):
+    """More than nine tenths of its bytes are in links, and no sentence ends."""
+    choice = choose(np.array([UNIT] * 3), counts_of([100] * 3, links, stops))
+    assert choice.kept.all() == choice.kept.any() == kept
 
 
 def test_what_the_confidence_is_computed_from():
-    choice = choose(np.array([UNIT, UNIT // 4, 0]), np.array([300, 100, 600], np.int32))
+    choice = choose(np.array([UNIT, UNIT // 4, 0]), counts_of([300, 100, 600]))
     found = dict(zip(PAGE_NAMES, choice.features[0].tolist(), strict=True))
     assert choice.kept.tolist() == [True, False, False]
     assert found["expected_f1"] == pytest.approx(2 * 300 / (300 + 325))
