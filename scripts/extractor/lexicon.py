@@ -14,14 +14,12 @@ import numpy.typing as npt
 from numba import njit
 
 from services.extraction.engines.blocks.layout import Int32s, Scan, UInt32s
-from services.extraction.engines.blocks.lexicon import BUCKETS, Scores, block_words, bucket
+from services.extraction.engines.blocks.lexicon import BUCKETS, WORDS, Scores, block_words, bucket
 
 Floats = npt.NDArray[np.float64]
 #: (buckets, share of main text in each).
 Shares = tuple[npt.NDArray[np.intp], Floats]
 
-#: Words at a block's start that a block's score is made of, as the engine looks at them.
-_WORDS: Final = 24
 #: A block's weight among those with a word is its bytes, up to these.
 _MOST_BYTES: Final = 200
 #: Sites that a word must be on, sites that the mean of all counts for, and the unit of a score.
@@ -95,7 +93,7 @@ def token_shares(scan: Scan, label: npt.NDArray[np.float32]) -> Shares:
 def word_shares(scan: Scan, label: npt.NDArray[np.float32]) -> Shares:
     """Of the blocks with a word the share that is main."""
     count = len(label)
-    words, bounds = np.empty(_WORDS * count + 1, np.uint32), np.empty(count + 1, np.int32)
+    words, bounds = np.empty(WORDS * count + 1, np.uint32), np.empty(count + 1, np.int32)
     block_words(scan.text, scan.blocks, words, bounds)
     weight = np.minimum(scan.blocks.stop - scan.blocks.start, _MOST_BYTES).astype(np.float64)
     return _shares(_word_sums(words, bounds, weight, label.astype(np.float64)))

@@ -6,6 +6,8 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
+from services.extraction.engines.blocks.around import LEVELS
+from services.extraction.engines.blocks.forest import UNIT
 from services.extraction.engines.blocks.layout import Blocks, Elements, Int32s, Kind, Scan
 
 Floats = npt.NDArray[np.float32]
@@ -13,8 +15,6 @@ Int64s = npt.NDArray[np.int64]
 #: The template of each block, by how much of its path counts.
 Groups = tuple[Int64s, ...]
 
-#: Ancestors that hold more than the one below, from the innermost.
-LEVELS: Final = 8
 _STEPS: Final = (-4, -3, -2, -1, 1, 2, 3, 4)
 _WINDOWS: Final = (2, 5, 12)
 NAMES: Final = (
@@ -34,8 +34,6 @@ _UP_AT: Final = _WINDOWS_AT + len(_WINDOWS)
 _TEMPLATE_AT: Final = _UP_AT + 3 * LEVELS
 _PAGE_AT: Final = _TEMPLATE_AT + 3
 _HEADING: Final = int(Kind.HEADING)
-#: Scores are log-odds in this unit.
-UNIT: Final = 65536
 #: Where the score of a block that is not there stands.
 _NONE: Final = -12.0
 #: 1 / (1 + exp(-x)) at x = -8, -7.75 ... 8, in 2^-16: between them a straight line.

@@ -11,8 +11,8 @@ from typing import Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from services.extraction.engines.blocks.context import UNIT
 from services.extraction.engines.blocks.counts import BYTES, LINK, STOPS
+from services.extraction.engines.blocks.forest import UNIT
 from services.extraction.engines.blocks.layout import Int32s
 
 Int64s = npt.NDArray[np.int64]

@@ -6,10 +6,10 @@ from typing import Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from services.extraction.engines.blocks.context import UNIT, context_features, probabilities
+from services.extraction.engines.blocks.context import context_features, probabilities
 from services.extraction.engines.blocks.decide import choose
 from services.extraction.engines.blocks.features import Measures, block_features, measure
-from services.extraction.engines.blocks.forest import predict
+from services.extraction.engines.blocks.forest import UNIT, predict
 from services.extraction.engines.blocks.layout import Int32s, Kind, Scan
 from services.extraction.engines.blocks.lexicon import lexicon_features
 from services.extraction.engines.blocks.model import BOTH, FIRST, PLAIN, Model, load

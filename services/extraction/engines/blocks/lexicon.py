@@ -19,8 +19,8 @@ Scores = npt.NDArray[np.int8]
 
 #: Buckets of each table.
 BUCKETS: Final = 2**15
-#: Words of a block that are looked at, from its start and from its end.
-_WORDS: Final = 24
+#: Words of a block that are looked at, from its start.
+WORDS: Final = 24
 NAMES: Final = (
     "token_own_low", "token_own_high", "token_up_low", "token_up_high", "token_sum", "token_near",
     "token_near_up", "token_low_up", "word_mean", "word_low", "word_high", "word_first",
@@ -93,7 +93,7 @@ def add_word_scores(x: Floats, base: int, text: Bytes, blocks: Blocks, table: Sc
         r = x[i, base:]
         at, stop = blocks.start[i], blocks.stop[i]
         total, known, seen = 0, 0, 0
-        while seen < _WORDS:
+        while seen < WORDS:
             value, at = next_word(text, at, stop)
             if value == 0:
                 break
@@ -117,7 +117,7 @@ def block_words(text: Bytes, blocks: Blocks, words: UInt32s, bounds: Int32s) -> 
     for i in range(len(blocks.start)):
         bounds[i] = place
         at, stop = blocks.start[i], blocks.stop[i]
-        for _ in range(_WORDS):
+        for _ in range(WORDS):
             value, at = next_word(text, at, stop)
             if value == 0:
                 break

@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.extraction.engines.blocks.context import UNIT, probabilities
+from services.extraction.engines.blocks.context import probabilities
 from services.extraction.engines.blocks.counts import BYTES, COUNTS, LINK, STOPS
 from services.extraction.engines.blocks.decide import PAGE_NAMES, choose
+from services.extraction.engines.blocks.forest import UNIT
 
 
 def counts_of(sizes, links=0, stops=0):

@@ -5,7 +5,8 @@ import pytest
 
 from services.extraction.engines.blocks import counts, features
 from services.extraction.engines.blocks.context import NAMES as CONTEXT
-from services.extraction.engines.blocks.context import UNIT, context_features
+from services.extraction.engines.blocks.context import context_features
+from services.extraction.engines.blocks.forest import UNIT
 from services.extraction.engines.blocks.lexicon import BUCKETS, bucket, lexicon_features
 from services.extraction.engines.blocks.lexicon import NAMES as LEXICON
 from services.extraction.engines.blocks.scan import scan_page
